@@ -1,0 +1,32 @@
+// Which handler answers which path and method.
+// Pure apart from the answers it gives itself: 400, 404, 405, and OPTIONS where a route has no
+// handler for it.
+// Owner: control's core thread.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "control/http/server.h"
+
+// Must answer the request, now or later.
+typedef void (*http_handler)(void *ctx, struct http_request *);
+
+// One line of the table. A pattern's segments are text or "{name}", which takes any valid id.
+// The first pattern that fits the path decides; so "/watch/{stream}" comes after "/watch/help".
+struct http_route {
+	const char *pattern;
+	// HEAD without a handler goes to GET's, OPTIONS without one is answered 204.
+	http_handler on[HTTP_OTHER];
+	// Pages of other origins may not send what needs a preflight (PUT, DELETE, JSON, …).
+	bool same_origin;
+	// For the automatic OPTIONS answer, e.g. Accept-Post; ends with a NULL name. May be NULL.
+	const struct http_header *options_headers;
+};
+
+// Find the route and call its handler, or answer: 400 the path or a parameter is not well formed,
+// 404 no pattern fits, 405 the pattern has no such method.
+// routes: n_routes of them; they and their strings outlive the request.
+// State:  the request is answered or the handler's.
+void http_router_dispatch(
+	const struct http_route *routes, size_t n_routes, void *ctx, struct http_request *);

@@ -1,0 +1,75 @@
+#include "control/routes.h"
+
+#include "control/http/router.h"
+#include "control/web/web.h"
+
+static void page_dashboard(void *ctx, struct http_request *req)
+{
+	web_answer(req, "index.html");
+}
+
+static void page_watch(void *ctx, struct http_request *req)
+{
+	web_answer(req, "watch.html");
+}
+
+static void page_file(void *ctx, struct http_request *req)
+{
+	web_answer(req, http_request_param(req, "file"));
+}
+
+static const struct http_header accept_post[] = {
+	{ "Accept-Post", "application/sdp" },
+	{},
+};
+
+static const struct http_header accept_patch[] = {
+	{ "Accept-Patch", "application/trickle-ice-sdpfrag" },
+	{},
+};
+
+#define WHEP_ENDPOINT(path)                                               \
+	{                                                                 \
+		.pattern = path "/{stream}",                              \
+		.on = { [HTTP_POST] = whep_post, [HTTP_GET] = whep_get }, \
+		.options_headers = accept_post                            \
+	}
+#define WHEP_SESSION(path)                              \
+	{                                               \
+		.pattern = path "/{stream}/{resource}", \
+		.on = { [HTTP_PATCH] = whep_patch,      \
+			[HTTP_DELETE] = whep_delete,    \
+			[HTTP_GET] = whep_get },        \
+		.options_headers = accept_patch         \
+	}
+
+static const struct http_route routes[] = {
+	WHEP_ENDPOINT("/whep"),
+	WHEP_SESSION("/whep"),
+	WHEP_ENDPOINT("/api/v3/whep"),
+	WHEP_SESSION("/api/v3/whep"),
+	{ .pattern = "/api/v3/streams",
+		.on = { [HTTP_GET] = stream_api_list },
+		.same_origin = true },
+	{ .pattern = "/api/v3/streams/{id}",
+		.on = { [HTTP_GET] = stream_api_get,
+			[HTTP_PUT] = stream_api_put,
+			[HTTP_DELETE] = stream_api_delete },
+		.same_origin = true },
+	{ .pattern = "/api/v3/streams/{id}/peers",
+		.on = { [HTTP_GET] = stream_api_peers },
+		.same_origin = true },
+	{ .pattern = "/api/v3/dataplane",
+		.on = { [HTTP_GET] = dataplane_api_get },
+		.same_origin = true },
+	{ .pattern = "/healthz", .on = { [HTTP_GET] = health_live } },
+	{ .pattern = "/readyz", .on = { [HTTP_GET] = health_ready } },
+	{ .pattern = "/", .on = { [HTTP_GET] = page_dashboard } },
+	{ .pattern = "/watch/{stream}", .on = { [HTTP_GET] = page_watch } },
+	{ .pattern = "/web/{file}", .on = { [HTTP_GET] = page_file } },
+};
+
+void routes_dispatch(struct api *api, struct http_request *req)
+{
+	http_router_dispatch(routes, sizeof(routes) / sizeof(routes[0]), api, req);
+}

@@ -1,0 +1,97 @@
+// A session from the inside, for the files of this folder.
+#pragma once
+
+#include <uthash.h>
+
+#include "control/session/session.h"
+
+enum {
+	SESSION_ETAG_MAX = REGION_RESOURCE_CHARS + 16,
+	SESSION_RETRY_MS = 500,	    // a command that found the ring full, or was not answered
+	SESSION_STRAY_PER_TICK = 8, // answers to STUN of no session (C27)
+};
+
+// A ufrag by which a session is found.
+struct session_ufrag {
+	char ufrag[ICE_UFRAG_CHARS + 1]; // key; empty: not in the table
+	struct session *session;
+	UT_hash_handle hh;
+};
+
+// A source address that passed a check, by which DTLS finds its session.
+struct session_address {
+	struct net_addr addr;	 // key
+	struct session *session; // NULL: not in the table
+	UT_hash_handle hh;
+};
+
+struct session {
+	struct session_table *table;
+	char resource[REGION_RESOURCE_CHARS + 1]; // key
+	char etag[SESSION_ETAG_MAX];
+	unsigned int ice_generation;
+	enum session_state state;
+	enum session_end end;
+	struct stream *stream;
+	uint16_t slot;
+	uint16_t worker;
+	uint32_t generation;
+	struct ice_agent ice;
+	struct dtls_conn *dtls;
+	struct net_path dtls_path; // of the newest DTLS packet
+	uint16_t dtls_worker;
+	bool has_keys;
+	bool command_busy; // a command for the slot is under way: hands off its conf
+	bool update_again; // the path changed meanwhile
+	bool end_wanted;   // ends as soon as the command under way is answered
+	uint64_t retry_ms; // 0: nothing to send again
+	char mid[SDP_MID_MAX + 1];
+	enum leg_kind tagged;
+	uint64_t created_ms;
+	uint64_t consent_ms; // newest authenticated check
+	session_ready_cb ready_cb;
+	void *ready_arg;
+	struct session_ufrag ufrags[2]; // current, previous
+	struct session_address addresses[ICE_MAX_VALIDATED];
+	struct session *prev, *next; // all sessions
+	UT_hash_handle hh;	     // by resource
+};
+
+struct session_table {
+	const struct conf *conf;
+	struct dtls_context *dtls;
+	struct link *link;
+	struct session *all;
+	struct session *by_resource;
+	struct session_ufrag *by_ufrag;
+	struct session_address *by_address;
+	uint16_t *free_slots;
+	uint32_t n_free;
+	uint32_t n_used;
+	uint32_t worker_peers[REGION_MAX_WORKERS];
+	unsigned int stray_budget;
+	uint64_t now_ms; // of the newest tick or packet
+	struct session_counts counts;
+};
+
+// session_table.c
+struct region_peer *session_slot(const struct session *);
+void session_set_state(struct session *, enum session_state);
+// Into every table; slot, worker, stream and names are set.
+void session_enter(struct session *);
+void session_name_ufrags(struct session *);
+void session_free(struct session *);
+uint64_t session_now_ms(void);
+
+// session_media.c
+void session_note_address(struct session *, const struct net_addr *);
+void session_install(struct session *);
+int session_open_dtls(struct session *, const struct sdp_negotiated *);
+
+// session_adopt.c
+void session_adopt_all(struct session_table *, struct stream *streams);
+
+// session.c
+void session_make_etag(struct session *);
+void session_give_slot_back(struct session_table *, uint16_t slot);
+void session_finish(struct session *);

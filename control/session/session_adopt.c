@@ -1,0 +1,135 @@
+// After a restart of control: the sessions that the one before left in the region play on. Their
+// DTLS associations are gone, their SRTP keys are with the workers; ICE goes on with the
+// credentials that stand in the slot. What stands there is checked as any input: a slot that does
+// not add up is given back.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/session/priv/session.h"
+#include "dataplane/abi/log.h"
+
+// A slot without a session: its worker lets go of it, then it is free.
+struct orphan {
+	struct session_table *table;
+	uint16_t slot;
+};
+
+static void orphan_gone(void *arg, int status)
+{
+	struct orphan *o = arg;
+
+	if (status == 0)
+		session_give_slot_back(o->table, o->slot);
+	else if (status != -ECONNRESET)
+		log_error("viewer slot %u cannot be given back: %s", o->slot, strerror(-status));
+	free(o);
+}
+
+static void give_orphan_back(struct session_table *t, uint16_t slot)
+{
+	const struct region_peer_conf *conf = &link_region(t->link)->peers[slot].conf;
+	struct orphan *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return;
+	*o = (struct orphan){ .table = t, .slot = slot };
+	if (link_command(t->link, conf->worker, RING_PEER_REMOVE, slot, conf->generation,
+		    orphan_gone, o) < 0)
+		free(o);
+}
+
+static struct stream *stream_of(struct stream *streams, const struct region_peer_conf *conf)
+{
+	struct stream *s = streams;
+
+	while (s && (s->slot != conf->stream || s->generation != conf->stream_generation))
+		s = s->next;
+	return s;
+}
+
+static bool terminated(const char *text, size_t cap)
+{
+	return memchr(text, 0, cap) != NULL && text[0] != 0;
+}
+
+static bool slot_adds_up(const struct region_peer *slot, uint16_t n_workers)
+{
+	const struct region_peer_session *keep = &slot->session;
+
+	return slot->conf.phase == REGION_PEER_READY && slot->conf.worker < n_workers &&
+	       terminated(keep->resource, sizeof(keep->resource)) &&
+	       strlen(keep->resource) == REGION_RESOURCE_CHARS &&
+	       terminated(keep->local_ufrag, sizeof(keep->local_ufrag)) &&
+	       terminated(keep->local_pwd, sizeof(keep->local_pwd)) &&
+	       terminated(keep->remote_ufrag, sizeof(keep->remote_ufrag)) &&
+	       terminated(keep->remote_pwd, sizeof(keep->remote_pwd)) &&
+	       memchr(keep->mid, 0, sizeof(keep->mid)) && keep->tagged < LEG_COUNT;
+}
+
+static int resume_ice(struct session *s, const struct region_peer *slot)
+{
+	const struct region_peer_session *keep = &slot->session;
+	struct ice_remote remote = {};
+	struct ice_credentials local = {};
+
+	memcpy(remote.ufrag, keep->remote_ufrag, sizeof(remote.ufrag));
+	memcpy(remote.pwd, keep->remote_pwd, sizeof(remote.pwd));
+	memcpy(local.ufrag, keep->local_ufrag, sizeof(local.ufrag));
+	memcpy(local.pwd, keep->local_pwd, sizeof(local.pwd));
+	return ice_agent_resume(&s->ice, &local, &remote, &slot->conf.path, session_now_ms());
+}
+
+static int adopt(struct session_table *t, uint16_t index, struct stream *stream)
+{
+	const struct region_peer *slot = &link_region(t->link)->peers[index];
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->table = t;
+	s->stream = stream;
+	s->state = SESSION_READY;
+	s->slot = index;
+	s->worker = slot->conf.worker;
+	s->generation = slot->conf.generation;
+	s->has_keys = true;
+	s->consent_ms = session_now_ms();
+	s->created_ms = slot->session.created_ns / 1000000;
+	s->ice_generation = slot->session.ice_generation;
+	s->tagged = slot->session.tagged;
+	memcpy(s->resource, slot->session.resource, sizeof(s->resource));
+	memcpy(s->mid, slot->session.mid, sizeof(s->mid));
+	if (resume_ice(s, slot) < 0) {
+		free(s);
+		return -EINVAL;
+	}
+	session_make_etag(s);
+	session_enter(s);
+	session_note_address(s, &slot->conf.path.remote);
+	return 0;
+}
+
+void session_adopt_all(struct session_table *t, struct stream *streams)
+{
+	const struct region *region = link_region(t->link);
+	unsigned int adopted = 0, orphans = 0;
+
+	for (uint32_t i = 0; i < region->n_peers; i++) {
+		const struct region_peer *slot = &region->peers[i];
+		struct stream *stream = stream_of(streams, &slot->conf);
+
+		if (!(slot->conf.generation & 1))
+			continue;
+		if (stream && slot_adds_up(slot, region->n_workers) &&
+			adopt(t, (uint16_t)i, stream) == 0) {
+			adopted++;
+			continue;
+		}
+		orphans++;
+		give_orphan_back(t, (uint16_t)i);
+	}
+	if (adopted + orphans)
+		log_info("%u viewers play on from before, %u slots are given back", adopted,
+			orphans);
+}

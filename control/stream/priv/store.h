@@ -1,0 +1,135 @@
+// The store's insides, as the files of this folder share them.
+#pragma once
+
+#include <errno.h>
+
+#include "control/stream/stream.h"
+
+enum stream_phase {
+	STREAM_DETACHED,  // no slot: no data plane, or no room in it
+	STREAM_SETTING,	  // RING_STREAM_SET is under way
+	STREAM_READY,	  // every worker has it as it stands
+	STREAM_RESTORING, // a change failed; the set of what held before is under way
+	STREAM_UNSURE,	  // a set failed, workers may differ; the next sample sets again
+	STREAM_REMOVING,  // RING_STREAM_REMOVE is under way
+	STREAM_STUCK,	  // that failed; the next sample asks again
+};
+
+// A struct stream of the store is the first member of one of these.
+struct stream_entry {
+	struct stream pub;
+	enum stream_phase phase;
+	bool confirmed; // all workers took it once: in the list that callers see
+	bool has_slot;
+	bool changing;		  // SETTING: other is what held before
+	struct stream_want other; // besides pub.want: legs that some worker may still hold
+	int status;		  // of what failed and is being undone
+	stream_done_cb set_cb;
+	void *set_arg;
+	bool removal; // stream_remove was called
+	stream_done_cb remove_cb;
+	void *remove_arg;
+};
+
+struct stream_store {
+	const struct conf *conf;
+	struct link *link;
+	struct net_addr address;
+	struct stream *first;  // confirmed
+	struct stream *hidden; // not yet, or no longer known to callers: they hold slot and ports
+	uint64_t sampled_ms;
+};
+
+static inline struct stream_entry *stream_entry(struct stream *s)
+{
+	return (struct stream_entry *)s;
+}
+
+// ---- stream_slot.c: slots, ports and what stands in the region ----------------------------------
+
+// Take a free slot, the preferred one where that is free, and choose the owner.
+// Return: 0; -ENOSPC.
+int stream_slot_take(struct stream_entry *, uint16_t preferred);
+
+// Take what stands in a slot for the entry's own, after the link to the same region was lost.
+// Return: whether it is.
+bool stream_slot_reclaim(struct stream_entry *);
+void stream_slot_release(struct stream_entry *);
+
+// Write pub.want into the slot. Only while no command for it is under way.
+void stream_slot_write(const struct stream_entry *);
+
+// Check asked ports and assign the others.
+// self:   the stream that changes; NULL a new one.
+// Return: 0; -EEXIST, -ENOSPC with a line in error.
+int stream_ports_resolve(const struct stream_store *, const struct stream_entry *self,
+	struct stream_want *want, char error[STREAM_ERROR_MAX]);
+
+// Say of the ports of want, without those of keep, whose they are. No steering map is fine.
+// Return: 0; -errno of the first that failed.
+int stream_ports_steer(const struct stream_store *, const struct stream_want *want,
+	const struct stream_want *keep, enum steer_class);
+
+// Whether the workers would see no difference.
+bool stream_want_equal(const struct stream_want *, const struct stream_want *);
+
+// Take the name out of a slot that is about to be removed, so that nobody adopts it if we end here.
+void stream_slot_disown(const struct stream_entry *);
+
+// ---- stream.c: entries and their commands
+// --------------------------------------------------------
+
+struct stream *stream_list_find(struct stream *first, const char *id);
+
+typedef void (*stream_entry_fn)(struct stream_entry *);
+
+// fn may free the entry it is given, or move it to the other list.
+void stream_each_entry(struct stream_store *, stream_entry_fn fn);
+
+// A new entry in the hidden list; NULL no memory.
+struct stream_entry *stream_entry_create(struct stream_store *, const char *id);
+void stream_entry_free(struct stream_entry *);
+
+// Move it to the list that callers see.
+void stream_entry_show(struct stream_entry *);
+
+// The region is gone, and with it all that the workers knew.
+void stream_entry_detach(struct stream_entry *);
+
+// Write the slot, open the ports, tell the workers.
+// Return: 0 and phase; -errno, and ports that only pub.want has may be open.
+int stream_entry_set(struct stream_entry *, enum stream_phase);
+
+// Have the workers let go of it.
+void stream_entry_remove(struct stream_entry *);
+
+// Take up what is neither as it should be nor under way; there is a data plane.
+void stream_entry_settle(struct stream_entry *);
+
+// ---- stream_text.c: what describe says in words -------------------------------------------------
+
+enum {
+	// What a payload grows by at most on its way to a viewer: IPv6 and UDP, RTP header with
+	// MID, tag. The data plane's PEER_OVERHEAD_BYTES.
+	STREAM_OVERHEAD_BYTES = 48 + 36 + 16,
+	STREAM_RTP_HEADER_BYTES = 12,
+	STREAM_PACKET_BYTES = 1200, // what we advise encoders to send
+};
+
+// Return: the longest RTP packet with a plain header that a viewer can be sent.
+unsigned int stream_rtp_max(const struct stream_store *);
+
+// Lines that say what is wrong with a leg's input and how to put it right.
+// Return: a new array; NULL no memory.
+json_t *stream_problems(const struct stream *, enum leg_kind, const struct region_leg_state *);
+
+// Shell commands that send to the stream.
+// Return: a new object; NULL no memory.
+json_t *stream_commands(const struct stream *);
+
+// Set a member; NULL values count as no memory.
+// Return: 0; -ENOMEM.
+static inline int stream_json_put(json_t *object, const char *key, json_t *value)
+{
+	return json_object_set_new(object, key, value) == 0 ? 0 : -ENOMEM;
+}

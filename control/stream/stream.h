@@ -1,0 +1,131 @@
+// The streams that this edge serves: their configuration, their slots in the region, their state.
+// Owner: control's core thread.
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/link/link.h"
+#include "dataplane/abi/conf.h"
+#include "dataplane/abi/region.h"
+
+enum {
+	STREAM_ERROR_MAX = 200,
+	STREAM_SOURCE_TEXT_MAX = 64, // "fd77::/64"
+};
+
+// What PUT asks for, checked.
+struct stream_leg_want {
+	bool present;
+	uint16_t port; // 0: to be assigned; else even and within [ingest] first_port to last_port
+	uint8_t payload_type; // default 96 video, 111 audio
+	bool profile_known;   // video
+	uint8_t profile_level_id[3];
+	bool stereo; // audio
+};
+
+struct stream_want {
+	struct stream_leg_want legs[LEG_COUNT];
+	uint32_t max_peers; // 0: [whep] max_peers_per_stream, and 8 where that is 0
+	uint8_t n_sources;
+	struct region_source sources[REGION_MAX_SOURCES]; // of all legs
+};
+
+// A rate over the last second or so, from two readings of a counter.
+struct stream_rate {
+	uint64_t packets, bytes, frames; // at the last reading
+	double packet_rate, bit_rate, frame_rate;
+};
+
+struct stream {
+	char id[REGION_STREAM_ID_MAX + 1];
+	uint16_t slot;
+	uint32_t generation;
+	uint16_t owner;		 // worker
+	bool leaving;		 // being removed: no new viewer
+	struct stream_want want; // ports filled in
+	uint32_t n_peers;	 // reserved and playing; stream_peer_added and _gone count
+	struct stream_rate rates[LEG_COUNT];
+	struct stream_store *store;
+	struct stream *next;
+};
+
+struct stream_store;
+
+// Told once, when a PUT or DELETE has come through, or has not and what it did is undone. It may be
+// called before stream_set or stream_remove returns, and must not call them itself.
+// stream: NULL where there is none any more.
+// status: 0; the worker's -errno; -ETIMEDOUT no answer from it; -ECONNRESET the data plane left;
+//         -ESHUTDOWN the store is destroyed.
+typedef void (*stream_done_cb)(void *arg, struct stream *, int status);
+
+// conf:   outlives the store.
+// Return: 0; -ENOMEM.
+int stream_store_create(const struct conf *, struct stream_store **out);
+
+// Whoever still waits is told -ESHUTDOWN. Close the link before (its acknowledgements come to this
+// store), and stop the HTTP server after (requests wait here). NULL is fine.
+void stream_store_destroy(struct stream_store *);
+
+// A data plane came or went (NULL). In one that came the streams are set up again, in their old
+// slots where these are free; streams that an earlier control left there go on, but for what the
+// region does not keep: max_peers, stereo and profile_level_id of their PUT.
+void stream_store_attach(struct stream_store *, struct link *);
+
+// The address that encoders are told to send to, port ignored; copied.
+void stream_store_set_address(struct stream_store *, const struct net_addr *);
+
+// Return: NULL not there, not yet confirmed by the workers, or leaving.
+struct stream *stream_find(struct stream_store *, const char *id);
+
+// All that were confirmed, by next; those that are leaving too.
+struct stream *stream_first(struct stream_store *);
+
+// The slot in the region; NULL without a data plane. Its legs' state is the workers'.
+const struct region_stream *stream_shared(const struct stream *);
+
+// The cap that holds for it.
+uint32_t stream_peer_cap(const struct stream *);
+
+// Create or change. Ports are assigned (RTP even, RTCP the next), the region's slot is written, the
+// workers are told (all of them; the first failure undoes it) and the steering map learns the
+// ports. A leg that names no port keeps the one it has. What changes nothing is 0 at once.
+// existed: whether this changed a stream that was there.
+// Return:  0 and cb will be called, or was; else nothing has changed and cb is not called, error
+//          says why in a line: -EEXIST port taken, -ENOSPC no slot or no port left, -ENOTCONN no
+//          data plane, -EBUSY another change of it is under way, -EINVAL no such id can be,
+//          -ENOBUFS the workers are busy, -ENOMEM, -errno of the steering map.
+int stream_set(struct stream_store *, const char *id, const struct stream_want *, stream_done_cb cb,
+	void *arg, bool *existed, char error[STREAM_ERROR_MAX]);
+
+// No new viewers from now on.
+void stream_leave(struct stream *);
+
+// Take a stream away. It leaves at once, and goes as soon as no change is under way and its viewers
+// are gone: end their sessions before this call.
+// cb:     may be NULL. With another status than 0 the stream is gone for the API all the same; its
+//         slot and ports are free once the workers have confirmed, who are asked again.
+// Return: 0 and cb will be called, or was; -EALREADY it is being removed.
+int stream_remove(struct stream *, stream_done_cb cb, void *arg);
+
+// A session took a slot of the peer table for this stream, or gave it back; they count n_peers.
+// After stream_peer_gone the stream itself may be gone.
+void stream_peer_added(struct stream *);
+void stream_peer_gone(struct stream *);
+
+// Read counters for the rates, and ask again what workers have not confirmed; call about once a
+// second.
+void stream_store_sample(struct stream_store *, uint64_t now_ms);
+
+// ---- bodies ------------------------------------------------------------------------------------
+
+// Check a PUT body.
+// Return: 0; -EINVAL with a line in error that names the member and what was expected; -ENOMEM.
+int stream_want_parse(const struct conf *, const char *body, size_t body_bytes,
+	struct stream_want *out, char error[STREAM_ERROR_MAX]);
+
+// Describe one stream as the API does.
+// Return: a new reference, the caller's; NULL no memory.
+json_t *stream_describe(const struct stream *);

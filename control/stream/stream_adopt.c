@@ -1,0 +1,196 @@
+// Data planes that come and go: streams are set up again, and what an earlier control left in the
+// region is taken up. That is checked as any input: a slot that does not add up is nobody's stream.
+#include <errno.h>
+#include <string.h>
+
+#include "control/http/path.h"
+#include "control/stream/priv/store.h"
+#include "dataplane/abi/log.h"
+
+// ---- reading slots
+// -------------------------------------------------------------------------------
+
+static bool source_adds_up(const struct region_source *s)
+{
+	return (s->addr.family == NET_IPV4 && s->prefix_bits <= 32) ||
+	       (s->addr.family == NET_IPV6 && s->prefix_bits <= 128);
+}
+
+static bool leg_adds_up(const struct conf *conf, const struct region_leg_conf *leg)
+{
+	if (!leg->present)
+		return true;
+	for (int i = 0; i < leg->n_sources; i++) {
+		if (i == REGION_MAX_SOURCES || !source_adds_up(&leg->sources[i]))
+			return false;
+	}
+	return leg->port % 2 == 0 && leg->port >= conf->ingest.first_port &&
+	       leg->port < conf->ingest.last_port && leg->payload_type <= 127;
+}
+
+static void read_leg(
+	const struct region_leg_conf *leg, enum leg_kind kind, struct stream_want *want)
+{
+	if (!leg->present)
+		return;
+	want->legs[kind].present = true;
+	want->legs[kind].port = leg->port;
+	want->legs[kind].payload_type = leg->payload_type;
+	want->n_sources = leg->n_sources;
+	memcpy(want->sources, leg->sources, sizeof(want->sources));
+}
+
+// Return: 0; -EINVAL it does not add up, -EEXIST a port is another stream's.
+static int read_slot(const struct stream_store *store, const struct region_stream_conf *slot,
+	struct stream_want *out)
+{
+	const struct region_leg_conf *video = &slot->legs[LEG_VIDEO];
+	const struct region_leg_conf *audio = &slot->legs[LEG_AUDIO];
+	struct stream_want want = { 0 };
+	char error[STREAM_ERROR_MAX];
+
+	if (!memchr(slot->id, 0, sizeof(slot->id)) || !http_id_valid(slot->id) ||
+		slot->owner >= link_region(store->link)->n_workers)
+		return -EINVAL;
+	if ((!video->present && !audio->present) || !leg_adds_up(store->conf, video) ||
+		!leg_adds_up(store->conf, audio) ||
+		(video->present && audio->present && video->port == audio->port))
+		return -EINVAL;
+	read_leg(video, LEG_VIDEO, &want);
+	read_leg(audio, LEG_AUDIO, &want);
+	if (stream_ports_resolve(store, NULL, &want, error) < 0)
+		return -EEXIST;
+	*out = want;
+	return 0;
+}
+
+// ---- attaching
+// -----------------------------------------------------------------------------------
+
+// What has a command under way waits for its acknowledgement, which the link owes.
+static void entry_detach(struct stream_entry *e)
+{
+	if (e->phase == STREAM_STUCK)
+		stream_entry_free(e);
+	else if (e->phase == STREAM_READY || e->phase == STREAM_UNSURE)
+		stream_entry_detach(e);
+}
+
+static void entry_reclaim(struct stream_entry *e)
+{
+	if (e->phase == STREAM_DETACHED)
+		stream_slot_reclaim(e);
+}
+
+static void entry_take_old_slot(struct stream_entry *e)
+{
+	const struct region *region = link_region(e->pub.store->link);
+
+	if (e->phase == STREAM_DETACHED && !e->has_slot && e->pub.slot < region->n_streams &&
+		region->streams[e->pub.slot].conf.generation % 2 == 0)
+		stream_slot_take(e, e->pub.slot);
+}
+
+// Take up what is neither as it should be nor under way.
+void stream_entry_settle(struct stream_entry *e)
+{
+	int rc = 0;
+
+	if (e->phase == STREAM_STUCK) {
+		stream_entry_remove(e);
+		return;
+	}
+	if (e->phase != STREAM_DETACHED && e->phase != STREAM_UNSURE)
+		return;
+	if (!e->has_slot)
+		rc = stream_slot_take(e, e->pub.slot);
+	if (rc == 0) {
+		e->phase = STREAM_UNSURE;
+		rc = stream_entry_set(e, STREAM_SETTING);
+	}
+	if (rc < 0 && rc != e->status)
+		log_warn("stream %s: cannot be set up: %s; it is tried again", e->pub.id,
+			rc == -ENOSPC ? "no slot is free" : strerror(-rc));
+	e->status = rc;
+}
+
+static bool slot_held(const struct stream *first, uint16_t slot)
+{
+	for (; first; first = first->next) {
+		if (((const struct stream_entry *)first)->has_slot && first->slot == slot)
+			return true;
+	}
+	return false;
+}
+
+// A stream that an earlier control set up goes on as it is; the workers confirm it once more.
+static void adopt(struct stream_entry *e, const struct region_stream_conf *conf)
+{
+	memcpy(e->pub.id, conf->id, sizeof(e->pub.id));
+	stream_entry_show(e);
+	e->phase = STREAM_DETACHED;
+	log_info("stream %s goes on from before; its viewer limit is the default until it is put "
+		 "again",
+		e->pub.id);
+}
+
+// What adds up to no stream of its own is removed. Its ports are not touched: they may be
+// another's.
+static void condemn(struct stream_entry *e)
+{
+	e->pub.leaving = true;
+	e->phase = STREAM_STUCK;
+	log_warn("slot %u holds no stream that could go on: it is removed", e->pub.slot);
+}
+
+// Take up a slot in use that nobody here knows.
+static void take_up_slot(struct stream_store *store, uint16_t slot)
+{
+	const struct region_stream_conf conf = link_region(store->link)->streams[slot].conf;
+	struct stream_want want;
+	int rc = read_slot(store, &conf, &want);
+	struct stream_entry *e;
+
+	if (rc == 0 && (stream_list_find(store->first, conf.id) ||
+			       stream_list_find(store->hidden, conf.id)))
+		rc = -EEXIST;
+	e = stream_entry_create(store, "");
+	if (!e) {
+		log_error("slot %u stays taken: out of memory", slot);
+		return;
+	}
+	e->pub.slot = slot;
+	e->pub.generation = conf.generation;
+	e->pub.owner = conf.owner;
+	e->has_slot = true;
+	if (rc == 0) {
+		e->pub.want = want;
+		adopt(e, &conf);
+	} else {
+		condemn(e);
+	}
+}
+
+static void take_up_slots(struct stream_store *store)
+{
+	const struct region *region = link_region(store->link);
+
+	for (uint16_t slot = 0; slot < region->n_streams; slot++) {
+		if (region->streams[slot].conf.generation % 2 == 1 &&
+			!slot_held(store->first, slot) && !slot_held(store->hidden, slot))
+			take_up_slot(store, slot);
+	}
+}
+
+void stream_store_attach(struct stream_store *store, struct link *link)
+{
+	store->link = NULL;
+	stream_each_entry(store, entry_detach);
+	if (!link)
+		return;
+	store->link = link;
+	stream_each_entry(store, entry_reclaim);
+	take_up_slots(store);
+	stream_each_entry(store, entry_take_old_slot);
+	stream_each_entry(store, stream_entry_settle);
+}

@@ -1,0 +1,190 @@
+// One stream as the API shows it.
+#include <string.h>
+
+#include "control/stream/priv/store.h"
+
+#define NS_PER_MS 1000000ULL
+
+static json_t *integer(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+// How long ago a moment was; a moment that is not past yet is now.
+static json_t *age_ms(uint64_t then_ns)
+{
+	uint64_t now_ns = region_now_ns();
+
+	return integer(now_ns > then_ns ? (now_ns - then_ns) / NS_PER_MS : 0);
+}
+
+static const char *leg_state(const struct region_leg_state *state)
+{
+	if (state->packets == 0)
+		return "waiting";
+	return state->up ? "up" : "silent";
+}
+
+static json_t *drops(const struct region_leg_state *state)
+{
+	json_t *out = json_object();
+
+	for (unsigned int reason = 0; reason < DROP_COUNT; reason++) {
+		if (state->drops[reason] == 0)
+			continue;
+		if (json_object_set_new(out, drop_name(reason), integer(state->drops[reason])) == 0)
+			continue;
+		json_decref(out);
+		return NULL;
+	}
+	return out;
+}
+
+static json_t *sender(const struct region_leg_state *state)
+{
+	char text[NET_ADDR_TEXT_BYTES];
+
+	if (state->packets == 0 || state->source.family == NET_NONE)
+		return json_null();
+	return json_string(net_addr_text(&state->source, text));
+}
+
+// What came in band; before that, what PUT said.
+static json_t *profile(const struct stream_leg_want *want, const struct region_leg_state *state)
+{
+	const uint8_t *p = state->profile_known ? state->profile_level_id : want->profile_level_id;
+
+	if (!state->profile_known && !want->profile_known)
+		return json_null();
+	return json_sprintf("%02x%02x%02x", p[0], p[1], p[2]);
+}
+
+static int put_counts(json_t *out, const struct region_leg_state *state)
+{
+	const struct {
+		const char *name;
+		uint64_t count;
+	} counts[] = {
+		{ "packets", state->packets },
+		{ "bytes", state->bytes },
+		{ "frames", state->frames },
+		{ "lost", state->lost },
+		{ "restarts", state->restarts },
+		{ "source_reports", state->source_reports },
+	};
+	int rc = 0;
+
+	for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++)
+		rc |= stream_json_put(out, counts[i].name, integer(counts[i].count));
+	return rc;
+}
+
+static int put_rates(json_t *out, const struct stream_rate *rate)
+{
+	return stream_json_put(out, "bitrate_bps", integer((uint64_t)rate->bit_rate)) |
+	       stream_json_put(out, "packet_rate", json_real(rate->packet_rate)) |
+	       stream_json_put(out, "frame_rate", json_real(rate->frame_rate));
+}
+
+static int put_video(
+	json_t *out, const struct stream_leg_want *want, const struct region_leg_state *state)
+{
+	return stream_json_put(out, "key_frames", integer(state->key_frames)) |
+	       stream_json_put(out, "key_frame_age_ms",
+		       state->last_key_ns ? age_ms(state->last_key_ns) : json_null()) |
+	       stream_json_put(out, "profile_level_id", profile(want, state));
+}
+
+static int put_leg(json_t *out, const struct stream *s, enum leg_kind leg,
+	const struct region_leg_norm *norm, const struct region_leg_state *state)
+{
+	const struct stream_leg_want *want = &s->want.legs[leg];
+	int rc = 0;
+
+	rc |= stream_json_put(out, "state", json_string(leg_state(state)));
+	rc |= stream_json_put(out, "port", integer(want->port));
+	rc |= stream_json_put(out, "rtcp_port", integer(want->port + 1u));
+	rc |= stream_json_put(out, "payload_type", integer(want->payload_type));
+	rc |= stream_json_put(out, "codec", json_string(leg_codec(leg)));
+	rc |= put_counts(out, state);
+	rc |= put_rates(out, &s->rates[leg]);
+	if (leg == LEG_VIDEO)
+		rc |= put_video(out, want, state);
+	else
+		rc |= stream_json_put(out, "stereo", json_boolean(want->stereo || state->stereo));
+	rc |= stream_json_put(out, "source", sender(state));
+	rc |= stream_json_put(
+		out, "last_seen_ms", state->packets ? age_ms(norm->last_rx_ns) : json_null());
+	rc |= stream_json_put(out, "drops", drops(state));
+	return rc | stream_json_put(out, "problems", stream_problems(s, leg, state));
+}
+
+static json_t *describe_leg(const struct stream *s, enum leg_kind leg)
+{
+	static const struct region_stream nothing; // without a data plane
+	const struct region_stream *shared = stream_shared(s);
+	json_t *out = json_object();
+
+	if (!shared)
+		shared = &nothing;
+	if (out && put_leg(out, s, leg, &shared->norm[leg], &shared->legs[leg]) == 0)
+		return out;
+	json_decref(out);
+	return NULL;
+}
+
+static json_t *describe_legs(const struct stream *s)
+{
+	json_t *out = json_object();
+
+	for (int leg = 0; out && leg < LEG_COUNT; leg++) {
+		if (!s->want.legs[leg].present ||
+			stream_json_put(out, leg_name(leg), describe_leg(s, leg)) == 0)
+			continue;
+		json_decref(out);
+		return NULL;
+	}
+	return out;
+}
+
+static json_t *source_text(const struct region_source *source)
+{
+	char ip[INET6_ADDRSTRLEN] = "?";
+	bool v6 = source->addr.family == NET_IPV6;
+
+	inet_ntop(v6 ? AF_INET6 : AF_INET, source->addr.ip, ip, sizeof(ip));
+	if (source->prefix_bits == (v6 ? 128 : 32))
+		return json_string(ip);
+	return json_sprintf("%s/%u", ip, source->prefix_bits);
+}
+
+static json_t *sources(const struct stream_want *want)
+{
+	json_t *out = json_array();
+
+	for (int i = 0; out && i < want->n_sources; i++) {
+		if (json_array_append_new(out, source_text(&want->sources[i])) == 0)
+			continue;
+		json_decref(out);
+		return NULL;
+	}
+	return out;
+}
+
+json_t *stream_describe(const struct stream *s)
+{
+	json_t *out = json_object();
+	int rc = 0;
+
+	rc |= stream_json_put(out, "id", json_string(s->id));
+	rc |= stream_json_put(out, "slot", stream_shared(s) ? integer(s->slot) : json_null());
+	rc |= stream_json_put(out, "viewers", integer(s->n_peers));
+	rc |= stream_json_put(out, "max_peers", integer(stream_peer_cap(s)));
+	rc |= stream_json_put(out, "allowed_sources", sources(&s->want));
+	rc |= stream_json_put(out, "legs", describe_legs(s));
+	rc |= stream_json_put(out, "commands", stream_commands(s));
+	if (rc == 0)
+		return out;
+	json_decref(out);
+	return NULL;
+}

@@ -1,0 +1,371 @@
+// PUT bodies: JSON into a struct stream_want, or one line that names the member that is wrong.
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "control/stream/priv/store.h"
+
+enum {
+	FOUND_MAX_BYTES = 64,
+	FOUND_SHOWN_CHARS = 40,
+	WHERE_MAX_BYTES = 32,
+	MAX_PEERS_MAX = REGION_MAX_PEERS,
+};
+
+// A body being read: where refusals go, and what the bounds are.
+struct reader {
+	const struct conf *conf;
+	char *error; // STREAM_ERROR_MAX
+	struct stream_want want;
+};
+
+// ---- refusing ----------------------------------------------------------------------------------
+
+// Copy what a client wrote, so that it stays one short line of ASCII.
+static void copy_plain(const char *text, char *out, size_t out_cap)
+{
+	size_t n = 0;
+
+	for (; text[n] && n + 1 < out_cap; n++)
+		out[n] = isprint((unsigned char)text[n]) ? text[n] : '?';
+	out[n] = '\0';
+}
+
+static void found_text(const json_t *found, char out[FOUND_MAX_BYTES])
+{
+	char plain[FOUND_SHOWN_CHARS + 1];
+
+	switch (json_typeof(found)) {
+	case JSON_STRING:
+		copy_plain(json_string_value(found), plain, sizeof(plain));
+		snprintf(out, FOUND_MAX_BYTES, "\"%s\"", plain);
+		break;
+	case JSON_INTEGER:
+		snprintf(out, FOUND_MAX_BYTES, "%lld", (long long)json_integer_value(found));
+		break;
+	case JSON_REAL:
+		snprintf(out, FOUND_MAX_BYTES, "the fraction %g", json_real_value(found));
+		break;
+	case JSON_OBJECT:
+		strcpy(out, "an object");
+		break;
+	case JSON_ARRAY:
+		strcpy(out, "an array");
+		break;
+	case JSON_TRUE:
+	case JSON_FALSE:
+		strcpy(out, json_is_true(found) ? "true" : "false");
+		break;
+	default:
+		strcpy(out, "null");
+	}
+}
+
+static int refuse(
+	const struct reader *r, const char *where, const char *expected, const json_t *found)
+{
+	char text[FOUND_MAX_BYTES];
+
+	found_text(found, text);
+	snprintf(r->error, STREAM_ERROR_MAX, "%s: expected %s, found %s", where, expected, text);
+	return -EINVAL;
+}
+
+// ---- members -----------------------------------------------------------------------------------
+
+// prefix: "" or "video."
+static int check_members(const struct reader *r, const json_t *object, const char *prefix,
+	const char *const names[], const char *expected)
+{
+	char plain[FOUND_SHOWN_CHARS + 1];
+	const char *key;
+	json_t *value;
+
+	json_object_foreach ((json_t *)(uintptr_t)object, key, value) {
+		int i = 0;
+
+		while (names[i] && strcmp(names[i], key) != 0)
+			i++;
+		if (names[i])
+			continue;
+		copy_plain(key, plain, sizeof(plain));
+		snprintf(r->error, STREAM_ERROR_MAX, "%s%s: no such member; expected %s", prefix,
+			plain, expected);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+// A member of a leg, with its path.
+struct member {
+	char where[WHERE_MAX_BYTES];
+	const json_t *value; // NULL: absent
+};
+
+static struct member leg_member(const json_t *leg, enum leg_kind kind, const char *key)
+{
+	struct member m = { .value = json_object_get(leg, key) };
+
+	snprintf(m.where, sizeof(m.where), "%s.%s", leg_name(kind), key);
+	return m;
+}
+
+static int read_port(struct reader *r, const json_t *leg, enum leg_kind kind)
+{
+	struct member m = leg_member(leg, kind, "port");
+	long long first = r->conf->ingest.first_port;
+	long long last = (r->conf->ingest.last_port - 1) & ~1;
+	long long port;
+	char expected[64];
+
+	if (!m.value)
+		return 0;
+	snprintf(expected, sizeof(expected), "an even number from %lld to %lld", first, last);
+	port = json_integer_value(m.value);
+	if (!json_is_integer(m.value) || port < first || port > last || port % 2)
+		return refuse(r, m.where, expected, m.value);
+	if (kind == LEG_AUDIO && port == r->want.legs[LEG_VIDEO].port)
+		return refuse(r, m.where, "another port than video's", m.value);
+	r->want.legs[kind].port = (uint16_t)port;
+	return 0;
+}
+
+// 64 to 95 with the marker bit look like RTCP.
+static int read_payload_type(struct reader *r, const json_t *leg, enum leg_kind kind)
+{
+	struct member m = leg_member(leg, kind, "payload_type");
+	long long type = json_integer_value(m.value);
+
+	r->want.legs[kind].payload_type = kind == LEG_VIDEO ? 96 : 111;
+	if (!m.value)
+		return 0;
+	if (!json_is_integer(m.value) || type < 0 || type > 127 || (type >= 64 && type <= 95))
+		return refuse(r, m.where, "a number from 0 to 63 or 96 to 127 (RFC 5761)", m.value);
+	r->want.legs[kind].payload_type = (uint8_t)type;
+	return 0;
+}
+
+static int check_codec(const struct reader *r, const json_t *leg, enum leg_kind kind)
+{
+	struct member m = leg_member(leg, kind, "codec");
+
+	if (!m.value || (json_is_string(m.value) &&
+				strcasecmp(json_string_value(m.value), leg_codec(kind)) == 0))
+		return 0;
+	return refuse(r, m.where, leg_codec(kind), m.value);
+}
+
+static bool parse_profile(const char *text, uint8_t out[3])
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 16);
+
+	if (strlen(text) != 6 || strspn(text, "0123456789abcdefABCDEF") != 6)
+		return false;
+	out[0] = (uint8_t)(value >> 16);
+	out[1] = (uint8_t)(value >> 8);
+	out[2] = (uint8_t)value;
+	return true;
+}
+
+static int read_profile(struct reader *r, const json_t *leg)
+{
+	struct stream_leg_want *want = &r->want.legs[LEG_VIDEO];
+	struct member m = leg_member(leg, LEG_VIDEO, "profile_level_id");
+
+	if (!m.value)
+		return 0;
+	if (!json_is_string(m.value) ||
+		!parse_profile(json_string_value(m.value), want->profile_level_id))
+		return refuse(r, m.where, "6 hex digits such as \"42e01f\"", m.value);
+	want->profile_known = true;
+	return 0;
+}
+
+static int read_stereo(struct reader *r, const json_t *leg)
+{
+	struct member m = leg_member(leg, LEG_AUDIO, "stereo");
+
+	if (m.value && !json_is_boolean(m.value))
+		return refuse(r, m.where, "true or false", m.value);
+	r->want.legs[LEG_AUDIO].stereo = json_is_true(m.value);
+	return 0;
+}
+
+static int read_leg(struct reader *r, const json_t *body, enum leg_kind kind)
+{
+	static const char *const names[LEG_COUNT][5] = {
+		[LEG_VIDEO] = { "port", "payload_type", "codec", "profile_level_id" },
+		[LEG_AUDIO] = { "port", "payload_type", "codec", "stereo" },
+	};
+	static const char *const expected[LEG_COUNT] = {
+		[LEG_VIDEO] = "port, payload_type, codec or profile_level_id",
+		[LEG_AUDIO] = "port, payload_type, codec or stereo",
+	};
+	const json_t *leg = json_object_get(body, leg_name(kind));
+	int rc;
+
+	if (!leg)
+		return 0;
+	if (!json_is_object(leg))
+		return refuse(r, leg_name(kind), "an object, {} for the defaults", leg);
+	rc = check_members(
+		r, leg, kind == LEG_VIDEO ? "video." : "audio.", names[kind], expected[kind]);
+	if (rc == 0)
+		rc = read_port(r, leg, kind);
+	if (rc == 0)
+		rc = read_payload_type(r, leg, kind);
+	if (rc == 0)
+		rc = check_codec(r, leg, kind);
+	if (rc == 0)
+		rc = kind == LEG_VIDEO ? read_profile(r, leg) : read_stereo(r, leg);
+	r->want.legs[kind].present = true;
+	return rc;
+}
+
+static int read_max_peers(struct reader *r, const json_t *body)
+{
+	const json_t *value = json_object_get(body, "max_peers");
+	long long n = json_integer_value(value);
+
+	if (!value)
+		return 0;
+	if (!json_is_integer(value) || n < 0 || n > MAX_PEERS_MAX)
+		return refuse(r, "max_peers", "a number from 0 to 65536", value);
+	r->want.max_peers = (uint32_t)n;
+	return 0;
+}
+
+// ---- sources -----------------------------------------------------------------------------------
+
+// Clear the bits behind the prefix, so that equal sets of addresses compare as equal.
+static void mask_host_bits(struct region_source *s)
+{
+	for (unsigned int bit = s->prefix_bits; bit < 128; bit++)
+		s->addr.ip[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+}
+
+// Return: the number; -1 not one to three digits.
+static int parse_bits(const char *text)
+{
+	size_t n = strspn(text, "0123456789");
+
+	return n >= 1 && n <= 3 && text[n] == '\0' ? atoi(text) : -1;
+}
+
+static bool parse_source(const char *text, struct region_source *out)
+{
+	char ip[STREAM_SOURCE_TEXT_MAX];
+	const char *slash = strchrnul(text, '/');
+	size_t ip_chars = (size_t)(slash - text);
+	bool mapped;
+	int bits, max_bits;
+
+	if (ip_chars >= sizeof(ip))
+		return false;
+	memcpy(ip, text, ip_chars);
+	ip[ip_chars] = '\0';
+	*out = (struct region_source){ 0 };
+	if (net_ip_parse(ip, &out->addr) < 0)
+		return false;
+	max_bits = out->addr.family == NET_IPV4 ? 32 : 128;
+	// ::ffff:a.b.c.d/n counts its n from the front of the IPv6 address.
+	mapped = max_bits == 32 && strchr(ip, ':');
+	bits = *slash ? parse_bits(slash + 1) - (mapped ? 96 : 0) : max_bits;
+	if (bits < 0 || bits > max_bits)
+		return false;
+	out->prefix_bits = (uint8_t)bits;
+	mask_host_bits(out);
+	return true;
+}
+
+static int read_sources(struct reader *r, const json_t *body)
+{
+	const json_t *list = json_object_get(body, "allowed_sources");
+	size_t n = json_array_size(list);
+	char where[WHERE_MAX_BYTES];
+
+	if (!list)
+		return 0;
+	if (!json_is_array(list))
+		return refuse(r, "allowed_sources", "an array of addresses", list);
+	if (n > REGION_MAX_SOURCES) {
+		snprintf(r->error, STREAM_ERROR_MAX,
+			"allowed_sources: expected at most %d addresses, found %zu",
+			REGION_MAX_SOURCES, n);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < n; i++) {
+		const json_t *item = json_array_get(list, i);
+
+		snprintf(where, sizeof(where), "allowed_sources[%zu]", i);
+		if (!json_is_string(item) ||
+			!parse_source(json_string_value(item), &r->want.sources[i]))
+			return refuse(r, where,
+				"an address or address/prefix such as \"198.18.77.0/24\"", item);
+	}
+	r->want.n_sources = (uint8_t)n;
+	return 0;
+}
+
+// ---- the body ----------------------------------------------------------------------------------
+
+static int read_body(struct reader *r, const json_t *body)
+{
+	static const char *const names[] = { "video", "audio", "max_peers", "allowed_sources",
+		NULL };
+	int rc;
+
+	if (!json_is_object(body))
+		return refuse(r, "body", "an object with video, audio or both", body);
+	rc = check_members(r, body, "", names, "video, audio, max_peers or allowed_sources");
+	if (rc == 0)
+		rc = read_leg(r, body, LEG_VIDEO);
+	if (rc == 0)
+		rc = read_leg(r, body, LEG_AUDIO);
+	if (rc == 0)
+		rc = read_max_peers(r, body);
+	if (rc == 0)
+		rc = read_sources(r, body);
+	if (rc < 0)
+		return rc;
+	if (r->want.legs[LEG_VIDEO].present || r->want.legs[LEG_AUDIO].present)
+		return 0;
+	snprintf(r->error, STREAM_ERROR_MAX, "body: expected video, audio or both, found neither");
+	return -EINVAL;
+}
+
+static int refuse_syntax(const json_error_t *wrong, char error[STREAM_ERROR_MAX])
+{
+	char plain[JSON_ERROR_TEXT_LENGTH];
+
+	if (json_error_code(wrong) == json_error_out_of_memory) {
+		snprintf(error, STREAM_ERROR_MAX, "out of memory");
+		return -ENOMEM;
+	}
+	copy_plain(wrong->text, plain, sizeof(plain));
+	// Cut well before the end, so that the line stays whole.
+	snprintf(error, STREAM_ERROR_MAX, "body: expected JSON; line %d, column %d: %.120s",
+		wrong->line, wrong->column, plain);
+	return -EINVAL;
+}
+
+int stream_want_parse(const struct conf *conf, const char *body, size_t body_bytes,
+	struct stream_want *out, char error[STREAM_ERROR_MAX])
+{
+	struct reader r = { .conf = conf, .error = error };
+	json_error_t wrong;
+	json_t *root = json_loadb(
+		body, body_bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &wrong);
+	int rc;
+
+	if (!root)
+		return refuse_syntax(&wrong, error);
+	rc = read_body(&r, root);
+	json_decref(root);
+	if (rc == 0)
+		*out = r.want;
+	return rc;
+}

@@ -1,0 +1,295 @@
+// Slots of the region and UDP ports: who has which.
+#include <errno.h>
+#include <string.h>
+
+#include "control/stream/priv/store.h"
+
+enum {
+	PORT_PAIRS = 32768,
+	PAIR_WORD_BITS = 64,
+};
+
+// ---- slots -------------------------------------------------------------------------------------
+
+static struct region_stream_conf *slot_conf(const struct stream_entry *e)
+{
+	return &link_region(e->pub.store->link)->streams[e->pub.slot].conf;
+}
+
+static void count_owners(const struct stream *first, uint32_t counts[REGION_MAX_WORKERS])
+{
+	for (const struct stream *s = first; s; s = s->next) {
+		const struct stream_entry *e = (const struct stream_entry *)s;
+
+		if (e->has_slot && s->owner < REGION_MAX_WORKERS)
+			counts[s->owner]++;
+	}
+}
+
+// Return: the worker that owns the fewest streams.
+static uint16_t pick_owner(const struct stream_store *store)
+{
+	uint32_t counts[REGION_MAX_WORKERS] = { 0 };
+	uint16_t best = 0;
+
+	count_owners(store->first, counts);
+	count_owners(store->hidden, counts);
+	for (uint16_t w = 1; w < link_region(store->link)->n_workers; w++) {
+		if (counts[w] < counts[best])
+			best = w;
+	}
+	return best;
+}
+
+static bool slot_free(const struct region *region, uint16_t slot)
+{
+	return slot < region->n_streams && region->streams[slot].conf.generation % 2 == 0;
+}
+
+int stream_slot_take(struct stream_entry *e, uint16_t preferred)
+{
+	const struct region *region = link_region(e->pub.store->link);
+	uint16_t slot = preferred;
+
+	if (!slot_free(region, slot)) {
+		for (slot = 0; slot < region->n_streams && !slot_free(region, slot); slot++)
+			;
+	}
+	if (slot == region->n_streams)
+		return -ENOSPC;
+	e->pub.owner = pick_owner(e->pub.store);
+	e->pub.slot = slot;
+	e->pub.generation = ++region->streams[slot].conf.generation;
+	e->has_slot = true;
+	return 0;
+}
+
+bool stream_slot_reclaim(struct stream_entry *e)
+{
+	const struct region *region = link_region(e->pub.store->link);
+	const struct region_stream_conf *conf;
+
+	if (e->pub.slot >= region->n_streams)
+		return false;
+	conf = &region->streams[e->pub.slot].conf;
+	e->has_slot = conf->generation % 2 == 1 && conf->generation == e->pub.generation &&
+		      conf->owner == e->pub.owner && conf->owner < region->n_workers &&
+		      strncmp(conf->id, e->pub.id, sizeof(conf->id)) == 0;
+	return e->has_slot;
+}
+
+void stream_slot_release(struct stream_entry *e)
+{
+	*slot_conf(e) = (struct region_stream_conf){ .generation = e->pub.generation + 1 };
+	e->has_slot = false;
+}
+
+void stream_slot_disown(const struct stream_entry *e)
+{
+	struct region_stream_conf *conf = slot_conf(e);
+
+	memset(conf->id, 0, sizeof(conf->id));
+}
+
+static void write_leg(
+	const struct stream_want *want, enum leg_kind leg, struct region_leg_conf *out)
+{
+	const struct stream_leg_want *l = &want->legs[leg];
+
+	*out = (struct region_leg_conf){ .present = l->present };
+	if (!l->present)
+		return;
+	out->payload_type = l->payload_type;
+	out->port = l->port;
+	out->n_sources = want->n_sources;
+	memcpy(out->sources, want->sources, want->n_sources * sizeof(*want->sources));
+}
+
+void stream_slot_write(const struct stream_entry *e)
+{
+	struct region_stream_conf conf = { .generation = e->pub.generation, .owner = e->pub.owner };
+
+	memcpy(conf.id, e->pub.id, sizeof(conf.id));
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		write_leg(&e->pub.want, leg, &conf.legs[leg]);
+	*slot_conf(e) = conf;
+}
+
+// ---- ports -------------------------------------------------------------------------------------
+
+// One bit for each even port, set where it or the next is taken.
+struct pairs {
+	uint64_t words[PORT_PAIRS / PAIR_WORD_BITS];
+};
+
+static void pairs_add(struct pairs *p, uint16_t port)
+{
+	p->words[port / 2 / PAIR_WORD_BITS] |= 1ULL << (port / 2 % PAIR_WORD_BITS);
+}
+
+static bool pairs_has(const struct pairs *p, uint16_t port)
+{
+	return p->words[port / 2 / PAIR_WORD_BITS] >> (port / 2 % PAIR_WORD_BITS) & 1;
+}
+
+static void pairs_add_want(struct pairs *p, const struct stream_want *want)
+{
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		if (want->legs[leg].present && want->legs[leg].port)
+			pairs_add(p, want->legs[leg].port);
+	}
+}
+
+static void pairs_add_list(
+	struct pairs *p, const struct stream *first, const struct stream_entry *but)
+{
+	for (const struct stream *s = first; s; s = s->next) {
+		const struct stream_entry *e = (const struct stream_entry *)s;
+
+		if (e == but)
+			continue;
+		pairs_add_want(p, &s->want);
+		pairs_add_want(p, &e->other);
+	}
+}
+
+static bool want_has_port(const struct stream_want *want, uint16_t port)
+{
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		if (want->legs[leg].present && want->legs[leg].port == port)
+			return true;
+	}
+	return false;
+}
+
+// Return: the id of the stream that callers know to have the port; NULL none.
+static const char *port_holder(const struct stream_store *store, uint16_t port)
+{
+	for (const struct stream *s = store->first; s; s = s->next) {
+		if (want_has_port(&s->want, port))
+			return s->id;
+	}
+	return NULL;
+}
+
+static int refuse_port(const struct stream_store *store, enum leg_kind leg, uint16_t port,
+	char error[STREAM_ERROR_MAX])
+{
+	const char *holder = port_holder(store, port);
+
+	if (port / 2 == store->conf->media.port / 2)
+		snprintf(error, STREAM_ERROR_MAX,
+			"%s.port: expected another port than the media port's pair, found %u",
+			leg_name(leg), port);
+	else if (holder)
+		snprintf(error, STREAM_ERROR_MAX,
+			"%s.port: expected a free port, found %u, which stream %s has",
+			leg_name(leg), port, holder);
+	else
+		snprintf(error, STREAM_ERROR_MAX,
+			"%s.port: expected a free port, found %u, which is just being given back",
+			leg_name(leg), port);
+	return -EEXIST;
+}
+
+static int check_asked(const struct stream_store *store, const struct stream_want *want,
+	struct pairs *taken, char error[STREAM_ERROR_MAX])
+{
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		const struct stream_leg_want *l = &want->legs[leg];
+
+		if (!l->present || !l->port)
+			continue;
+		if (pairs_has(taken, l->port))
+			return refuse_port(store, leg, l->port, error);
+	}
+	pairs_add_want(taken, want);
+	return 0;
+}
+
+// Return: the port that the leg has now, or the first free one; 0 none is left.
+static uint16_t pick_port(const struct stream_store *store, const struct stream_entry *self,
+	enum leg_kind leg, const struct pairs *taken)
+{
+	const struct stream_leg_want *now = self ? &self->pub.want.legs[leg] : NULL;
+
+	if (now && now->present && !pairs_has(taken, now->port))
+		return now->port;
+	for (uint32_t port = store->conf->ingest.first_port;
+		port + 1 <= store->conf->ingest.last_port; port += 2) {
+		if (!pairs_has(taken, (uint16_t)port) &&
+			!(self && want_has_port(&self->pub.want, (uint16_t)port)))
+			return (uint16_t)port;
+	}
+	return 0;
+}
+
+int stream_ports_resolve(const struct stream_store *store, const struct stream_entry *self,
+	struct stream_want *want, char error[STREAM_ERROR_MAX])
+{
+	struct pairs taken = { 0 };
+	int rc;
+
+	pairs_add(&taken, store->conf->media.port);
+	pairs_add_list(&taken, store->first, self);
+	pairs_add_list(&taken, store->hidden, self);
+	rc = check_asked(store, want, &taken, error);
+	if (rc < 0)
+		return rc;
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		if (!want->legs[leg].present || want->legs[leg].port)
+			continue;
+		want->legs[leg].port = pick_port(store, self, leg, &taken);
+		if (!want->legs[leg].port) {
+			snprintf(error, STREAM_ERROR_MAX,
+				"%s.port: no port is left between [ingest] first_port %u and "
+				"last_port %u",
+				leg_name(leg), store->conf->ingest.first_port,
+				store->conf->ingest.last_port);
+			return -ENOSPC;
+		}
+		pairs_add(&taken, want->legs[leg].port);
+	}
+	return 0;
+}
+
+int stream_ports_steer(const struct stream_store *store, const struct stream_want *want,
+	const struct stream_want *keep, enum steer_class to)
+{
+	struct steer_maps *maps = store->link ? link_steer(store->link) : NULL;
+	int first = 0;
+
+	for (int leg = 0; maps && leg < LEG_COUNT; leg++) {
+		uint16_t port = want->legs[leg].port;
+
+		if (!want->legs[leg].present || (keep && want_has_port(keep, port)))
+			continue;
+		for (uint16_t i = 0; i < 2; i++) {
+			int rc = steer_maps_set_port(maps, (uint16_t)(port + i), to);
+
+			if (rc < 0 && first == 0)
+				first = rc;
+		}
+	}
+	return first;
+}
+
+// ---- comparing ---------------------------------------------------------------------------------
+
+static bool leg_equal(const struct stream_leg_want *a, const struct stream_leg_want *b)
+{
+	return a->present == b->present && a->port == b->port && a->payload_type == b->payload_type;
+}
+
+bool stream_want_equal(const struct stream_want *a, const struct stream_want *b)
+{
+	if (a->n_sources != b->n_sources)
+		return false;
+	for (int i = 0; i < a->n_sources; i++) {
+		if (!net_addr_equal(&a->sources[i].addr, &b->sources[i].addr) ||
+			a->sources[i].prefix_bits != b->sources[i].prefix_bits)
+			return false;
+	}
+	return leg_equal(&a->legs[LEG_VIDEO], &b->legs[LEG_VIDEO]) &&
+	       leg_equal(&a->legs[LEG_AUDIO], &b->legs[LEG_AUDIO]);
+}

@@ -1,0 +1,233 @@
+// What the description of a stream says in words: commands that send to it, and problems with what
+// comes in.
+#include <stdarg.h>
+#include <string.h>
+
+#include "control/stream/priv/store.h"
+
+enum {
+	TEXT_MAX_BYTES = 1024,
+	LATE_SHOWN_OF = 100, // late packets are a problem above one in so many
+};
+
+// ---- sizes -------------------------------------------------------------------------------------
+
+static unsigned int path_mtu(const struct stream_store *store)
+{
+	return store->link ? link_region(store->link)->header->mtu : store->conf->dataplane.mtu;
+}
+
+unsigned int stream_rtp_max(const struct stream_store *store)
+{
+	unsigned int mtu = path_mtu(store);
+
+	return mtu > STREAM_OVERHEAD_BYTES ? mtu - STREAM_OVERHEAD_BYTES + STREAM_RTP_HEADER_BYTES
+					   : STREAM_RTP_HEADER_BYTES;
+}
+
+// Return: the packet size that encoders are told.
+static unsigned int packet_bytes(const struct stream_store *store)
+{
+	unsigned int max = stream_rtp_max(store);
+
+	return max < STREAM_PACKET_BYTES ? max : STREAM_PACKET_BYTES;
+}
+
+// ---- problems ----------------------------------------------------------------------------------
+
+struct problem {
+	const struct stream *stream;
+	const struct region_leg_state *state;
+	enum leg_kind leg;
+	json_t *lines;
+	bool failed; // no memory
+};
+
+// Append "37 packets WHAT, last from SENDER: REMEDY".
+static void add(struct problem *p, enum drop_reason reason, const char *what, const char *remedy,
+	...) __attribute__((format(printf, 4, 5)));
+
+static void add(
+	struct problem *p, enum drop_reason reason, const char *what, const char *remedy, ...)
+{
+	uint64_t n = p->state->drops[reason];
+	char sender[NET_ADDR_TEXT_BYTES];
+	char text[256];
+	va_list args;
+
+	if (n == 0)
+		return;
+	va_start(args, remedy);
+	vsnprintf(text, sizeof(text), remedy, args);
+	va_end(args);
+	if (json_array_append_new(
+		    p->lines, json_sprintf("%llu packet%s %s, last from %s: %s",
+				      (unsigned long long)n, n == 1 ? "" : "s", what,
+				      net_addr_text(&p->state->last_refused, sender), text)) < 0)
+		p->failed = true;
+}
+
+static void add_shape(struct problem *p)
+{
+	unsigned int max = stream_rtp_max(p->stream->store);
+	unsigned int type = p->stream->want.legs[p->leg].payload_type;
+
+	add(p, DROP_INGEST_NOT_RTP, "that are not RTP",
+		"expected RTP version 2; send with FFmpeg's -f rtp or GStreamer's %s",
+		p->leg == LEG_VIDEO ? "rtph264pay" : "rtpopuspay");
+	add(p, DROP_INGEST_SHORT, "too short",
+		"expected an RTP header of at least %d bytes and a payload; look for a sender that "
+		"only probes the port",
+		STREAM_RTP_HEADER_BYTES);
+	add(p, DROP_INGEST_LONG, "too long",
+		"expected at most %u bytes of RTP; set pkt_size=%u in FFmpeg's rtp:// URL, or "
+		"mtu=%u on GStreamer's payloader",
+		max, packet_bytes(p->stream->store), packet_bytes(p->stream->store));
+	add(p, DROP_INGEST_PAYLOAD_TYPE, "with the wrong payload type",
+		"expected %u; set -payload_type %u", type, type);
+	add(p, DROP_INGEST_RTCP_BAD, "that are not the RTCP they claim to be",
+		"expected compound RTCP that begins with a report (RFC 3550 6.1)");
+}
+
+static void add_senders(struct problem *p)
+{
+	char source[NET_ADDR_TEXT_BYTES];
+
+	add(p, DROP_INGEST_SOURCE, "from a sender that is not allowed",
+		"expected one of allowed_sources; add the sender there");
+	add(p, DROP_INGEST_SSRC, "of a second sender",
+		"expected only %s, which still sends; stop one of them, or give it a stream of its "
+		"own",
+		net_addr_text(&p->state->source, source));
+	if (p->state->drops[DROP_INGEST_LATE] > p->state->packets / LATE_SHOWN_OF)
+		add(p, DROP_INGEST_LATE, "late or repeated",
+			"expected each once and near its turn; look for a path that reorders or "
+			"doubles packets, or a second sender");
+}
+
+json_t *stream_problems(
+	const struct stream *s, enum leg_kind leg, const struct region_leg_state *state)
+{
+	struct problem p = { .stream = s, .state = state, .leg = leg, .lines = json_array() };
+
+	if (!p.lines)
+		return NULL;
+	add_shape(&p);
+	add_senders(&p);
+	if (!p.failed)
+		return p.lines;
+	json_decref(p.lines);
+	return NULL;
+}
+
+// ---- commands ----------------------------------------------------------------------------------
+
+struct text {
+	char buf[TEXT_MAX_BYTES];
+	size_t used;
+};
+
+static void append(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void append(struct text *t, const char *fmt, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vsnprintf(t->buf + t->used, sizeof(t->buf) - t->used, fmt, args);
+	va_end(args);
+	if (n > 0 && t->used + (size_t)n < sizeof(t->buf))
+		t->used += (size_t)n;
+}
+
+// Return: the bare address that encoders send to; a word to be replaced where none is known.
+static const char *address_text(const struct stream_store *store, char buf[INET6_ADDRSTRLEN])
+{
+	if (store->address.family != NET_IPV4 && store->address.family != NET_IPV6)
+		return "ADDRESS";
+	inet_ntop(store->address.family == NET_IPV6 ? AF_INET6 : AF_INET, store->address.ip, buf,
+		INET6_ADDRSTRLEN);
+	return buf;
+}
+
+// Return: the profile that the leg asks for, as x264 names it; baseline where it asks for none.
+static const char *x264_profile(const struct stream_leg_want *leg)
+{
+	enum {
+		PROFILE_MAIN = 0x4d, // profile_idc (H.264 A.2)
+		PROFILE_HIGH = 0x64,
+	};
+
+	if (leg->profile_known && leg->profile_level_id[0] == PROFILE_MAIN)
+		return "main";
+	if (leg->profile_known && leg->profile_level_id[0] == PROFILE_HIGH)
+		return "high";
+	return "baseline";
+}
+
+static json_t *ffmpeg_command(const struct stream *s)
+{
+	const struct stream_leg_want *video = &s->want.legs[LEG_VIDEO];
+	const struct stream_leg_want *audio = &s->want.legs[LEG_AUDIO];
+	bool v6 = s->store->address.family == NET_IPV6;
+	unsigned int bytes = packet_bytes(s->store);
+	char ip[INET6_ADDRSTRLEN], host[INET6_ADDRSTRLEN + 2];
+	struct text t = { .used = 0 };
+
+	snprintf(host, sizeof(host), v6 ? "[%s]" : "%s", address_text(s->store, ip));
+	append(&t, "ffmpeg -re -stream_loop -1 -i INPUT");
+	if (video->present)
+		append(&t,
+			" -map 0:v:0 -c:v libx264 -profile:v %s -preset veryfast -tune zerolatency"
+			" -bf 0 -g 60 -pix_fmt yuv420p -payload_type %u -f rtp"
+			" 'rtp://%s:%u?pkt_size=%u'",
+			x264_profile(video), video->payload_type, host, video->port, bytes);
+	if (audio->present)
+		append(&t,
+			" -map 0:a:0 -c:a libopus -ar 48000 -ac 2 -payload_type %u -f rtp"
+			" 'rtp://%s:%u?pkt_size=%u'",
+			audio->payload_type, host, audio->port, bytes);
+	return json_string(t.buf);
+}
+
+static json_t *gstreamer_command(const struct stream *s)
+{
+	const struct stream_leg_want *video = &s->want.legs[LEG_VIDEO];
+	const struct stream_leg_want *audio = &s->want.legs[LEG_AUDIO];
+	const char *profile = x264_profile(video);
+	unsigned int bytes = packet_bytes(s->store);
+	char buf[INET6_ADDRSTRLEN];
+	const char *host = address_text(s->store, buf);
+	struct text t = { .used = 0 };
+
+	// udpsink takes IPv6 addresses without brackets only.
+	append(&t, "gst-launch-1.0");
+	if (video->present)
+		append(&t,
+			" videotestsrc is-live=true"
+			" ! video/x-raw,width=1280,height=720,framerate=30/1 ! videoconvert"
+			" ! x264enc tune=zerolatency speed-preset=veryfast bframes=0 key-int-max=60"
+			" bitrate=2500 ! video/x-h264,profile=%s"
+			" ! rtph264pay mtu=%u pt=%u config-interval=-1 ! udpsink host=%s port=%u",
+			strcmp(profile, "baseline") == 0 ? "constrained-baseline" : profile, bytes,
+			video->payload_type, host, video->port);
+	if (audio->present)
+		append(&t,
+			" audiotestsrc is-live=true ! audioconvert ! audioresample"
+			" ! audio/x-raw,rate=48000,channels=2 ! opusenc"
+			" ! rtpopuspay mtu=%u pt=%u ! udpsink host=%s port=%u",
+			bytes, audio->payload_type, host, audio->port);
+	return json_string(t.buf);
+}
+
+json_t *stream_commands(const struct stream *s)
+{
+	json_t *out = json_object();
+
+	if (out && stream_json_put(out, "ffmpeg", ffmpeg_command(s)) == 0 &&
+		stream_json_put(out, "gstreamer", gstreamer_command(s)) == 0)
+		return out;
+	json_decref(out);
+	return NULL;
+}

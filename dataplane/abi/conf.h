@@ -1,0 +1,97 @@
+// The configuration: one INI file, /etc/millrace/millrace.conf, read by both processes; every
+// option is also a command-line option (--section-option=value, e.g. --http-port=8080), which wins.
+// One table in conf_table.c names every option once: section, name, type, bounds, default, help.
+// Owner: whoever calls conf_load; read only afterwards.
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/abi/net.h"
+
+#define CONF_DEFAULT_PATH "/etc/millrace/millrace.conf"
+
+enum {
+	CONF_MAX_WORKERS = 16,
+	CONF_MAX_ADDRESSES = 8,
+	CONF_TEXT_MAX = 255,
+};
+
+enum conf_idle {
+	CONF_IDLE_POLL,	 // busy polling: the appliance
+	CONF_IDLE_SLEEP, // sleep when nothing comes: laptops and tests
+};
+
+enum conf_engine {
+	CONF_ENGINE_AUTO, // fast where the CPU has it, else libsrtp2
+	CONF_ENGINE_FAST,
+	CONF_ENGINE_LIBSRTP2,
+};
+
+struct conf {
+	struct {
+		char interface[CONF_TEXT_MAX + 1]; // AF_XDP on this Linux interface; "" with device
+		char device[CONF_TEXT_MAX + 1]; // any other DPDK device: PCI address or vdev string
+		char eal[CONF_TEXT_MAX + 1];	// further EAL arguments, separated by spaces
+		char steer_program[PATH_MAX]; // default: steer.o beside the program, else installed
+		char socket[108];	      // default /run/millrace/dataplane.sock
+		char group[CONF_TEXT_MAX + 1];	  // of the socket and the pinned maps; "": root's
+		uint16_t cores[CONF_MAX_WORKERS]; // one worker on each; default "1"
+		uint16_t n_cores;
+		enum conf_idle idle;	 // poll | sleep; default poll
+		uint32_t idle_sleep_us;	 // 10 to 5000, default 200
+		enum conf_engine engine; // auto | fast | libsrtp2
+		uint32_t memory_mib;	 // huge-page memory, default 256
+		uint32_t max_peers;	 // 1 to 65536, default 1024
+		uint32_t max_streams;	 // 1 to 1024, default 64
+		uint16_t mtu;		 // to the viewers, 1280 to 9000, default 1500
+	} dataplane;
+	struct {
+		struct net_addr addresses[CONF_MAX_ADDRESSES]; // "address": list; none: interface's
+		uint16_t n_addresses;
+		uint16_t port; // UDP, default 8189
+		uint8_t dscp;  // 0 to 63, default 34 (AF41)
+	} media;
+	struct {
+		uint16_t first_port; // even, default 20000
+		uint16_t last_port;  // default 29999
+	} ingest;
+	struct {
+		struct net_addr address;  // default 0.0.0.0 (any); [::] allowed
+		uint16_t port;		  // default 8080
+		uint32_t max_body_bytes;  // default 131072
+		uint32_t max_connections; // default 1024
+	} http;
+	struct {
+		uint32_t setup_timeout_s;      // ICE and DTLS done by then, default 40
+		uint32_t consent_timeout_s;    // default 30
+		uint32_t max_peers;	       // 0: what the peer table holds
+		uint32_t max_peers_per_stream; // default for streams that do not say; 0: 8
+		bool strict_h264;
+		bool partial_accept;
+	} whep;
+	struct {
+		uint32_t stun_pps, stun_burst; // defaults 50, 100; 0: no limit
+		uint32_t dtls_pps, dtls_burst; // defaults 50, 100
+	} limits;
+	struct {
+		int level; // enum log_level of log.h: error | warn | info | debug, default info
+	} log;
+	bool check_only; // --check-config: read, judge, exit
+};
+
+// Read file and command line.
+// prog, doc: for --help and --version.
+// Return:    0 go on; 1 the process shall exit with status 0 (--help, --version, a good
+//            --check-config); 2 it shall exit with status 2: each fault is already on stderr, one
+//            line each, as "file:line: [section] option: what was expected" or "--option: …".
+//            The default file may be absent; one named with --config may not.
+//            *out is written only with 0.
+int conf_load(const char *prog, const char *doc, int argc, char **argv, struct conf *out);
+
+// Faults that concern the data plane alone: it calls this after conf_load; --check-config includes
+// it. Prints one line for each fault.
+// Return: 0; -EINVAL neither or both of [dataplane] interface and device.
+int conf_check_dataplane(const struct conf *);

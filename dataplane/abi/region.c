@@ -1,0 +1,257 @@
+#include "dataplane/abi/region.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+
+enum {
+	REGION_PAGE_BYTES = 4096,
+	REGION_SEALS = F_SEAL_SHRINK | F_SEAL_GROW,
+};
+
+uint64_t region_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t page_align(uint64_t bytes)
+{
+	return (bytes + REGION_PAGE_BYTES - 1) & ~(uint64_t)(REGION_PAGE_BYTES - 1);
+}
+
+static bool sizes_valid(const struct region_sizes *s)
+{
+	return s->n_workers > 0 && s->n_workers <= REGION_MAX_WORKERS && s->n_streams > 0 &&
+	       s->n_streams <= REGION_MAX_STREAMS && s->n_peers > 0 &&
+	       s->n_peers <= REGION_MAX_PEERS;
+}
+
+// The header that these sizes give; makes and checks regions alike.
+static void header_lay_out(const struct region_sizes *s, struct region_header *h)
+{
+	memset(h, 0, sizeof(*h));
+	h->magic = REGION_MAGIC;
+	h->abi_version = REGION_ABI_VERSION;
+	h->header_bytes = sizeof(*h);
+	h->n_workers = s->n_workers;
+	h->n_streams = s->n_streams;
+	h->n_peers = s->n_peers;
+	h->stream_bytes = sizeof(struct region_stream);
+	h->peer_bytes = sizeof(struct region_peer);
+	h->worker_bytes = sizeof(struct region_worker);
+	h->command_bytes = page_align(
+		rte_ring_get_memsize_elem(sizeof(struct ring_command), REGION_COMMAND_SLOTS));
+	h->event_bytes = page_align(
+		rte_ring_get_memsize_elem(sizeof(struct ring_event), REGION_EVENT_SLOTS));
+	h->packet_bytes = page_align(
+		rte_ring_get_memsize_elem(sizeof(struct ring_packet), REGION_PACKET_SLOTS));
+	h->streams_off = page_align(sizeof(*h));
+	h->peers_off = h->streams_off + page_align((uint64_t)h->n_streams * h->stream_bytes);
+	h->workers_off = h->peers_off + page_align((uint64_t)h->n_peers * h->peer_bytes);
+	h->rings_off = h->workers_off + page_align((uint64_t)h->n_workers * h->worker_bytes);
+	h->region_bytes = h->rings_off +
+			  h->n_workers * (h->command_bytes + h->event_bytes + 2 * h->packet_bytes);
+}
+
+// h: our own copy; the one in the region can change under our hands.
+static void parts_locate(struct region *r, const struct region_header *h)
+{
+	uint8_t *base = (uint8_t *)r->header;
+	uint8_t *ring = base + h->rings_off;
+
+	r->n_workers = (uint16_t)h->n_workers;
+	r->n_streams = (uint16_t)h->n_streams;
+	r->n_peers = h->n_peers;
+	r->streams = (struct region_stream *)(base + h->streams_off);
+	r->peers = (struct region_peer *)(base + h->peers_off);
+	r->workers = (struct region_worker *)(base + h->workers_off);
+	for (uint16_t w = 0; w < r->n_workers; w++) {
+		r->rings[w].command = (struct rte_ring *)ring;
+		ring += h->command_bytes;
+		r->rings[w].event = (struct rte_ring *)ring;
+		ring += h->event_bytes;
+		r->rings[w].punt = (struct rte_ring *)ring;
+		ring += h->packet_bytes;
+		r->rings[w].inject = (struct rte_ring *)ring;
+		ring += h->packet_bytes;
+	}
+}
+
+static int rings_init(struct region *r)
+{
+	int rc = 0;
+
+	for (uint16_t w = 0; w < r->n_workers; w++) {
+		const unsigned int flags = RING_F_SP_ENQ | RING_F_SC_DEQ;
+
+		rc |= rte_ring_init(r->rings[w].command, "command", REGION_COMMAND_SLOTS, flags);
+		rc |= rte_ring_init(r->rings[w].event, "event", REGION_EVENT_SLOTS, flags);
+		rc |= rte_ring_init(r->rings[w].punt, "punt", REGION_PACKET_SLOTS, flags);
+		rc |= rte_ring_init(r->rings[w].inject, "inject", REGION_PACKET_SLOTS, flags);
+	}
+	return rc == 0 ? 0 : -EINVAL;
+}
+
+static int map_fd(int fd, size_t bytes, struct region *out)
+{
+	void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (base == MAP_FAILED)
+		return -errno;
+	// Keys stand in it: keep them out of core files.
+	madvise(base, bytes, MADV_DONTDUMP);
+	out->fd = fd;
+	out->bytes = bytes;
+	out->header = base;
+	return 0;
+}
+
+int region_create(const struct region_sizes *sizes, struct region *out)
+{
+	struct region_header layout;
+	struct region r = { .fd = -1 };
+	int rc;
+
+	if (!sizes_valid(sizes))
+		return -EINVAL;
+	header_lay_out(sizes, &layout);
+	if (getrandom(&layout.instance, sizeof(layout.instance), 0) != sizeof(layout.instance))
+		return -EIO;
+	r.fd = memfd_create("millrace", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (r.fd < 0)
+		return -errno;
+	if (ftruncate(r.fd, (off_t)layout.region_bytes) < 0 ||
+		fcntl(r.fd, F_ADD_SEALS, REGION_SEALS) < 0) {
+		rc = -errno;
+		goto err_close;
+	}
+	rc = map_fd(r.fd, layout.region_bytes, &r);
+	if (rc < 0)
+		goto err_close;
+	*r.header = layout;
+	parts_locate(&r, &layout);
+	rc = rings_init(&r);
+	if (rc < 0)
+		goto err_unmap;
+	*out = r;
+	return 0;
+
+err_unmap:
+	munmap(r.header, r.bytes);
+err_close:
+	close(r.fd);
+	return rc;
+}
+
+// A ring's own idea of its size must be the one that the layout gave it room for.
+static bool ring_valid(const struct rte_ring *ring, uint32_t slots)
+{
+	return ring->size == slots && ring->mask == slots - 1 && ring->capacity == slots - 1 &&
+	       ring->prod.sync_type == RTE_RING_SYNC_ST && ring->cons.sync_type == RTE_RING_SYNC_ST;
+}
+
+static bool rings_valid(const struct region *r)
+{
+	for (uint16_t w = 0; w < r->n_workers; w++) {
+		if (!ring_valid(r->rings[w].command, REGION_COMMAND_SLOTS) ||
+			!ring_valid(r->rings[w].event, REGION_EVENT_SLOTS) ||
+			!ring_valid(r->rings[w].punt, REGION_PACKET_SLOTS) ||
+			!ring_valid(r->rings[w].inject, REGION_PACKET_SLOTS))
+			return false;
+	}
+	return true;
+}
+
+// The header must be just the one that its three sizes lead to.
+static int header_check(const struct region_header *h, uint64_t file_bytes)
+{
+	struct region_sizes sizes;
+	struct region_header want;
+
+	if (h->magic != REGION_MAGIC)
+		return -EPROTO;
+	if (h->abi_version != REGION_ABI_VERSION)
+		return -EPROTONOSUPPORT;
+	if (h->n_workers > REGION_MAX_WORKERS || h->n_streams > REGION_MAX_STREAMS)
+		return -EINVAL;
+	sizes = (struct region_sizes){ .n_workers = (uint16_t)h->n_workers,
+		.n_streams = (uint16_t)h->n_streams,
+		.n_peers = h->n_peers };
+	if (!sizes_valid(&sizes))
+		return -EINVAL;
+	header_lay_out(&sizes, &want);
+	if (h->header_bytes != want.header_bytes || h->region_bytes != want.region_bytes ||
+		h->region_bytes != file_bytes || h->stream_bytes != want.stream_bytes ||
+		h->peer_bytes != want.peer_bytes || h->worker_bytes != want.worker_bytes ||
+		h->streams_off != want.streams_off || h->peers_off != want.peers_off ||
+		h->workers_off != want.workers_off || h->rings_off != want.rings_off ||
+		h->command_bytes != want.command_bytes || h->event_bytes != want.event_bytes ||
+		h->packet_bytes != want.packet_bytes)
+		return -EINVAL;
+	return 0;
+}
+
+int region_map(int fd, struct region *out)
+{
+	struct region r = { .fd = -1 };
+	struct region_header header;
+	struct stat st;
+	int seals = fcntl(fd, F_GET_SEALS);
+	int rc;
+
+	// Without the seals the other side could cut the file and so kill us with SIGBUS.
+	if (seals < 0 || (seals & REGION_SEALS) != REGION_SEALS || fstat(fd, &st) < 0 ||
+		st.st_size < (off_t)sizeof(struct region_header))
+		return -EPROTO;
+	rc = map_fd(fd, (size_t)st.st_size, &r);
+	if (rc < 0)
+		return rc;
+	memcpy(&header, r.header, sizeof(header));
+	rc = header_check(&header, (uint64_t)st.st_size);
+	if (rc < 0)
+		goto err_unmap;
+	parts_locate(&r, &header);
+	if (!rings_valid(&r)) {
+		rc = -EINVAL;
+		goto err_unmap;
+	}
+	r.header->interface[sizeof(r.header->interface) - 1] = 0;
+	r.header->engine[sizeof(r.header->engine) - 1] = 0;
+	*out = r;
+	return 0;
+
+err_unmap:
+	munmap(r.header, r.bytes);
+	return rc;
+}
+
+void region_fini(struct region *r)
+{
+	if (!r->header)
+		return;
+	munmap(r->header, r->bytes);
+	close(r->fd);
+	memset(r, 0, sizeof(*r));
+	r->fd = -1;
+}
+
+int ring_put(struct rte_ring *ring, const void *elem, unsigned int elem_bytes)
+{
+	return rte_ring_sp_enqueue_bulk_elem(ring, elem, elem_bytes, 1, NULL) == 1 ? 0 : -ENOBUFS;
+}
+
+int ring_get(struct rte_ring *ring, void *elem, unsigned int elem_bytes)
+{
+	return rte_ring_sc_dequeue_bulk_elem(ring, elem, elem_bytes, 1, NULL) == 1 ? 0 : -ENOENT;
+}

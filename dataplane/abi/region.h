@@ -1,0 +1,362 @@
+// The shared region: one sealed memfd that both processes map, with everything a session needs to
+// go on when either of them dies. Layout: header, streams, peers, workers, rings; every part on
+// a page boundary, found by the offsets in the header.
+// Who writes what is said at each field; a field has one writer.
+// The data plane makes the region; control maps what it is handed and checks it as input.
+#pragma once
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/abi/drop.h"
+#include "dataplane/abi/leg.h"
+#include "dataplane/abi/net.h"
+#include "dataplane/abi/srtp_keys.h"
+
+struct rte_ring;
+
+#define REGION_MAGIC 0x656361726c6c696dULL // "millrace" in memory
+
+enum {
+	REGION_ABI_VERSION = 1,
+	REGION_LINE_BYTES = 64,
+	REGION_MAX_WORKERS = 16,
+	REGION_MAX_PEERS = 65536,
+	REGION_MAX_STREAMS = 1024,
+	REGION_STREAM_ID_MAX = 63,
+	REGION_RESOURCE_CHARS = 32, // 32 of base64url: 192 random bits
+	REGION_CNAME_MAX = 31,
+	REGION_MID_MAX = 32,
+	REGION_MAX_SOURCES = 8,
+	REGION_PARAMS_MAX_BYTES = 64,
+	REGION_COMMAND_SLOTS = 1024,
+	REGION_EVENT_SLOTS = 4096,
+	REGION_PACKET_SLOTS = 512,
+};
+
+// ---- streams -------------------------------------------------------------------------------
+
+// Control: rw, only while no command for the stream is under way. Workers: ro, on command.
+struct region_source {
+	struct net_addr addr; // port ignored
+	uint8_t prefix_bits;
+	uint8_t zero[3];
+};
+
+struct region_leg_conf {
+	uint8_t present;
+	uint8_t payload_type;
+	uint8_t n_sources; // 0: anybody
+	uint8_t zero;
+	uint16_t port; // host byte order; RTP; RTCP on port + 1
+	uint16_t zero2;
+	struct region_source sources[REGION_MAX_SOURCES];
+};
+
+struct region_stream_conf {
+	uint32_t generation; // odd: in use. Rises by one with each take and each release
+	uint16_t owner;	     // the worker that validates and normalises
+	uint16_t zero;
+	char id[REGION_STREAM_ID_MAX + 1];
+	struct region_leg_conf legs[LEG_COUNT];
+};
+
+// What a worker must remember of a leg to go on with one continuous output (worker: rw).
+// Output sequence numbers are 64 bits wide inside; a viewer sees them moved by its own offset.
+struct region_leg_norm {
+	uint64_t next_seq;   // of the output: one past the highest handed to fan-out
+	uint64_t in_highest; // of the input, extended; with has_source
+	int64_t seq_shift;   // output - extended input
+	uint32_t ts_shift;   // output - input timestamp, modulo 2^32
+	uint32_t last_ts;    // output, of the newest packet
+	uint64_t last_rx_ns; // CLOCK_MONOTONIC
+	// The output timestamp that belongs to CLOCK_MONOTONIC zero, in the low 32 bits; bit 32:
+	// valid.
+	_Atomic uint64_t clock_zero;
+	uint32_t ssrc; // the source's
+	uint8_t has_source;
+	uint8_t has_output; // next_seq and last_ts mean something
+	uint8_t zero[2];
+};
+
+// Counters and facts of a leg (owner worker: rw; control: ro).
+struct region_leg_state {
+	uint64_t packets;
+	uint64_t bytes; // RTP, headers included
+	uint64_t frames;
+	uint64_t key_frames;
+	uint64_t last_key_ns; // CLOCK_MONOTONIC; 0: never
+	uint64_t source_reports;
+	uint64_t lost;	   // gaps that stayed gaps
+	uint64_t restarts; // new source, jump of sequence or timestamp
+	uint64_t drops[DROP_COUNT];
+	struct net_addr source;	     // who sends
+	uint8_t up;		     // packets within the last second or so
+	uint8_t profile_known;	     // video: from an SPS seen in band
+	uint8_t profile_level_id[3]; // profile_idc, constraint flags, level_idc
+	uint8_t stereo;		     // audio: from the Opus TOC byte
+	uint8_t zero[2];
+	struct net_addr last_refused; // who sent the last packet that was dropped
+};
+
+struct region_stream {
+	_Alignas(REGION_LINE_BYTES) struct region_stream_conf conf;
+	_Alignas(REGION_LINE_BYTES) struct region_leg_norm norm[LEG_COUNT];
+	_Alignas(REGION_LINE_BYTES) struct region_leg_state legs[LEG_COUNT];
+};
+
+// ---- peers ---------------------------------------------------------------------------------
+
+enum region_peer_phase {
+	REGION_PEER_FREE,
+	REGION_PEER_RESERVED, // counted, bound to a stream; no keys yet
+	REGION_PEER_READY,    // keys and path are there
+	REGION_PEER_CLOSING,  // removal under way
+};
+
+struct region_peer_leg {
+	uint8_t enabled;
+	uint8_t payload_type;
+	uint8_t mid_ext_id; // 1 to 14; 0: the MID extension is not sent
+	uint8_t mid_bytes;
+	char mid[REGION_MID_MAX];
+	uint32_t ssrc;	   // host byte order
+	uint32_t ts_base;  // random: output timestamp + this
+	uint16_t seq_base; // random below 32768: SEQ of the first packet (RFC 3711 3.3.1)
+	uint16_t zero;
+};
+
+// Control: rw, only while no command for the peer is under way. Worker: ro, on command.
+struct region_peer_conf {
+	uint32_t generation; // odd: in use. Rises by one with each take and each release
+	uint16_t stream;     // index of the stream's slot
+	uint16_t worker;
+	uint16_t profile; // enum srtp_profile
+	uint8_t phase;	  // enum region_peer_phase
+	uint8_t rtcp_rsize;
+	uint32_t stream_generation;
+	uint32_t key_id;	   // rises with each set of keys
+	struct srtp_master local;  // the server's write keys
+	struct srtp_master remote; // the client's
+	struct net_path path;
+	struct region_peer_leg legs[LEG_COUNT];
+	char cname[REGION_CNAME_MAX + 1];
+};
+
+// What only control needs to take its sessions up again after a restart (control: rw).
+struct region_peer_session {
+	char resource[REGION_RESOURCE_CHARS + 1];
+	char local_ufrag[9];
+	char local_pwd[25];
+	char remote_ufrag[257];
+	char remote_pwd[257];
+	char mid[REGION_MID_MAX + 1]; // of the section that carries the transport
+	uint8_t tagged;		      // enum leg_kind of that section
+	uint32_t ice_generation;      // restarts so far
+	uint64_t created_ns;	      // CLOCK_MONOTONIC
+};
+
+// Of one leg of one viewer (worker: rw; control: ro). The first line is the hot one.
+// index of the next packet = output seq + index_shift; it never falls, whoever restarts.
+struct region_peer_leg_state {
+	int64_t index_shift; // valid with started
+	uint64_t next_index; // one past the highest index that may have left
+	uint64_t packets;
+	uint64_t bytes;	     // RTP payload without padding: the SR's octet count
+	uint32_t rtcp_index; // next SRTCP index of this SSRC, from 1
+	uint8_t started;
+	uint8_t zero[3];
+	uint64_t reports;     // sender reports sent
+	uint64_t first_tx_ns; // CLOCK_MONOTONIC; 0: nothing sent yet
+
+	// From the newest receiver report about this SSRC.
+	uint64_t rr_count;
+	uint32_t rr_lost; // cumulative, 24 bits signed as it came
+	uint32_t rr_highest_seq;
+	uint32_t rr_jitter;	  // timestamp units
+	uint8_t rr_fraction_lost; // of 256
+	uint8_t zero2[3];
+	uint32_t rtt_us; // 0: unknown
+	uint32_t zero3;
+	uint64_t plis;
+	uint64_t firs;
+};
+
+// (worker: rw; control: ro)
+struct region_peer_state {
+	uint64_t last_rx_ns; // of an SRTCP packet that verified; CLOCK_MONOTONIC
+	uint64_t srtcp_packets;
+	uint64_t drops;	   // of this viewer's media, any reason
+	uint64_t tx_bytes; // on the wire from the IP header up
+	struct region_peer_leg_state legs[LEG_COUNT];
+};
+
+struct region_peer {
+	_Alignas(REGION_LINE_BYTES) struct region_peer_conf conf;
+	_Alignas(REGION_LINE_BYTES) struct region_peer_session session;
+	_Alignas(REGION_LINE_BYTES) struct region_peer_state state;
+};
+
+// ---- workers -------------------------------------------------------------------------------
+
+// (worker: rw; control: ro)
+struct region_worker {
+	_Alignas(REGION_LINE_BYTES) uint64_t
+		heartbeat_ns; // CLOCK_MONOTONIC of the last loop, coarse
+	uint64_t rx_packets;
+	uint64_t rx_bytes;
+	uint64_t tx_packets;
+	uint64_t tx_bytes;
+	uint64_t sealed_packets;
+	uint64_t punted_packets;
+	uint64_t injected_packets;
+	uint64_t handed_off;
+	uint64_t busy_cycles; // TSC cycles of loops that found work
+	uint64_t idle_cycles;
+	uint64_t events_lost; // event ring full
+	uint64_t commands;
+	uint32_t n_peers;
+	uint32_t tsc_mhz;
+	uint16_t cpu;
+	uint16_t zero[3];
+	uint64_t drops[DROP_COUNT];
+};
+
+// ---- rings ---------------------------------------------------------------------------------
+
+enum ring_command_kind {
+	RING_STREAM_SET = 1, // slot holds the stream; new or changed
+	RING_STREAM_REMOVE,
+	RING_PEER_ADD,	  // slot reserved: know it and count it
+	RING_PEER_UPDATE, // keys or path changed: install, and send from now on
+	RING_PEER_REMOVE, // say BYE, unlink, wipe
+	RING_FLUSH,	  // answered once all that came before is done and sent
+	RING_DRAIN,	  // remove every peer (with BYE) and stream
+};
+
+// control → worker
+struct ring_command {
+	uint64_t seq; // answered by an event with the same seq
+	uint32_t generation;
+	uint16_t slot; // stream or peer
+	uint8_t kind;
+	uint8_t zero;
+};
+
+enum ring_event_kind {
+	RING_ACK = 1,
+	RING_LEG_UP,
+	RING_LEG_DOWN,
+	RING_LEG_PARAMS, // profile_level_id or channel count changed
+};
+
+// worker → control
+struct ring_event {
+	uint64_t seq; // RING_ACK: the command's
+	uint32_t generation;
+	int32_t status; // RING_ACK: 0 or -errno
+	uint16_t slot;
+	uint8_t kind;
+	uint8_t leg;
+	uint32_t zero;
+};
+
+enum {
+	RING_PACKET_MAX_BYTES = 1600,
+};
+
+// A STUN or DTLS packet, both ways: the UDP payload and the path it took or shall take.
+struct ring_packet {
+	uint64_t rx_ns; // punt: CLOCK_MONOTONIC of the receive
+	struct net_path path;
+	uint16_t pkt_bytes;
+	uint16_t worker;
+	uint32_t zero;
+	uint8_t pkt[RING_PACKET_MAX_BYTES];
+};
+
+static_assert(sizeof(struct ring_command) == 16, "ring_command is ABI");
+static_assert(sizeof(struct ring_event) == 24, "ring_event is ABI");
+static_assert(sizeof(struct ring_packet) % 4 == 0, "rte_ring elements are words");
+static_assert(sizeof(struct net_path) == 56, "net_path is ABI");
+
+// ---- header --------------------------------------------------------------------------------
+
+// Written once by the data plane before the region is handed out, but for the last lines.
+struct region_header {
+	uint64_t magic;
+	uint32_t abi_version;
+	uint32_t header_bytes;
+	uint64_t region_bytes;
+	uint64_t instance; // random: tells one region from another
+	uint32_t n_workers;
+	uint32_t n_streams;
+	uint32_t n_peers;
+	uint32_t stream_bytes; // of one slot, as all the following
+	uint32_t peer_bytes;
+	uint32_t worker_bytes;
+	uint64_t streams_off;
+	uint64_t peers_off;
+	uint64_t workers_off;
+	uint64_t rings_off;	// per worker: command, event, punt, inject
+	uint64_t command_bytes; // of one ring
+	uint64_t event_bytes;
+	uint64_t packet_bytes; // of a punt or inject ring
+	uint16_t mtu;
+	uint16_t media_port;
+	char interface[64]; // where the steering maps are pinned; "" without AF_XDP
+	char engine[16];
+
+	_Alignas(REGION_LINE_BYTES) _Atomic uint32_t
+		control_waits; // control: sleeping on the eventfd
+};
+
+// A mapped region and the addresses of its parts, checked. Not itself shared.
+struct region {
+	int fd;
+	size_t bytes;
+	struct region_header *header;
+	uint16_t n_workers;
+	uint16_t n_streams;
+	uint32_t n_peers;
+	struct region_stream *streams;
+	struct region_peer *peers;
+	struct region_worker *workers;
+	struct {
+		struct rte_ring *command;
+		struct rte_ring *event;
+		struct rte_ring *punt;
+		struct rte_ring *inject;
+	} rings[REGION_MAX_WORKERS];
+};
+
+// Sizes to make a region with.
+struct region_sizes {
+	uint16_t n_workers;
+	uint16_t n_streams;
+	uint32_t n_peers;
+};
+
+// Make, size, seal (no shrink, no grow) and map a region, all zero but header and rings.
+// Return: 0; -EINVAL sizes out of bounds, -ENOMEM, other -errno of memfd_create and mmap.
+int region_create(const struct region_sizes *, struct region *out);
+
+// Map a region that came from the other process, and check it: seals, magic, ABI version, sizes,
+// offsets, ring shapes.
+// fd:     owned by the region on success, by the caller on failure.
+// Return: 0; -EPROTO not a region, -EPROTONOSUPPORT another ABI version, -EINVAL damaged, -errno.
+int region_map(int fd, struct region *out);
+
+// Unmap and close. A zeroed struct is fine.
+void region_fini(struct region *);
+
+// Move one element; nothing is half done.
+// Return: 0; -ENOBUFS full, -ENOENT empty.
+int ring_put(struct rte_ring *, const void *elem, unsigned int elem_bytes);
+int ring_get(struct rte_ring *, void *elem, unsigned int elem_bytes);
+
+// Wall time that nobody can step: CLOCK_MONOTONIC in nanoseconds.
+uint64_t region_now_ns(void);

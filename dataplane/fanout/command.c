@@ -1,0 +1,294 @@
+// What control commands: streams and peers come, change and go. The slots that a command points at
+// are input: copied, checked, refused with an errno in the acknowledgement.
+#include <errno.h>
+#include <stdlib.h>
+
+#include "dataplane/abi/log.h"
+#include "dataplane/fanout/worker.h"
+
+enum {
+	COMMANDS_A_LOOP = 64,
+};
+
+void command_event(struct worker *w, const struct ring_event *event)
+{
+	w->notify = true;
+	if (ring_put(w->edge->region->rings[w->id].event, event, sizeof(*event)) < 0)
+		w->counters->events_lost++;
+}
+
+// ---- streams -----------------------------------------------------------------------------------
+
+static void unmap_ports(struct worker *w, uint16_t slot)
+{
+	for (uint32_t port = 0; port <= UINT16_MAX; port++)
+		if (w->ingest[port].stream == slot)
+			w->ingest[port].stream = UINT16_MAX;
+}
+
+// Each leg has its port and the one above.
+static bool legs_overlap(const struct region_stream_conf *conf)
+{
+	const struct region_leg_conf *v = &conf->legs[LEG_VIDEO], *a = &conf->legs[LEG_AUDIO];
+
+	return v->present && a->present && abs(v->port - a->port) < 2;
+}
+
+static int check_legs(const struct worker *w, uint16_t slot, const struct region_stream_conf *conf)
+{
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		const struct region_leg_conf *l = &conf->legs[leg];
+
+		if (!l->present)
+			continue;
+		if (l->port == 0 || l->port == UINT16_MAX || l->payload_type > 127 ||
+			l->n_sources > REGION_MAX_SOURCES)
+			return -EINVAL;
+		for (uint32_t p = l->port; p <= l->port + 1u; p++)
+			if (w->ingest[p].stream != UINT16_MAX && w->ingest[p].stream != slot)
+				return -EADDRINUSE;
+	}
+	return legs_overlap(conf) ? -EADDRINUSE : 0;
+}
+
+static void map_ports(struct worker *w, uint16_t slot, const struct region_stream_conf *conf)
+{
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		uint16_t port = conf->legs[leg].port;
+
+		if (!conf->legs[leg].present)
+			continue;
+		w->ingest[port] = (struct ingest_ref){ .stream = slot, .leg = (uint8_t)leg };
+		w->ingest[port + 1] =
+			(struct ingest_ref){ .stream = slot, .leg = (uint8_t)leg, .rtcp = 1 };
+	}
+}
+
+static int stream_set(struct worker *w, const struct ring_command *c)
+{
+	struct region_stream *shared = &w->edge->region->streams[c->slot];
+	struct region_stream_conf conf = shared->conf;
+	struct stream *s = &w->streams[c->slot];
+	bool fresh = s->generation != c->generation;
+	int rc;
+
+	if (conf.generation != c->generation || conf.owner >= w->edge->n_workers)
+		return -EINVAL;
+	if (!fresh && conf.owner != s->owner)
+		return -EINVAL; // another worker has the leg's state
+	if (fresh && s->generation)
+		return -EBUSY; // the stream before it was never removed
+	rc = check_legs(w, c->slot, &conf);
+	if (rc < 0)
+		return rc;
+	if (fresh && conf.owner == w->id) {
+		memset(shared->norm, 0, sizeof(shared->norm));
+		memset(shared->legs, 0, sizeof(shared->legs));
+	}
+	s->generation = conf.generation;
+	s->owner = conf.owner;
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		if (fresh)
+			stream_clock_reset(&s->clock, leg);
+		if (fresh && conf.owner == w->id)
+			leg_init(&s->legs[leg], leg, &conf.legs[leg], &shared->norm[leg],
+				&shared->legs[leg]);
+		s->legs[leg].conf = conf.legs[leg];
+		s->legs[leg].present = conf.legs[leg].present;
+	}
+	unmap_ports(w, c->slot);
+	map_ports(w, c->slot, &conf);
+	return 0;
+}
+
+static int stream_remove(struct worker *w, const struct ring_command *c)
+{
+	struct stream *s = &w->streams[c->slot];
+
+	if (s->generation != c->generation)
+		return -ENOENT;
+	if (s->fan.n_peers)
+		return -EBUSY;
+	unmap_ports(w, c->slot);
+	fan_forget_prefix(&s->fan);
+	s->generation = 0;
+	return 0;
+}
+
+// ---- peers -------------------------------------------------------------------------------------
+
+static int peer_reserve(struct worker *w, const struct ring_command *c)
+{
+	struct region_peer *shared = &w->edge->region->peers[c->slot];
+
+	if (shared->conf.generation != c->generation || shared->conf.worker != w->id ||
+		shared->conf.phase != REGION_PEER_RESERVED)
+		return -EINVAL;
+	if (w->peers[c->slot])
+		return -EBUSY;
+	memset(&shared->state, 0, sizeof(shared->state));
+	return 0;
+}
+
+// Unlink first, then wipe: nothing finds it while it goes.
+static void peer_unlink(struct worker *w, struct peer *p)
+{
+	endpoints_remove(w->edge->endpoints, &p->remote, p->slot);
+	fan_remove(w, p);
+	w->peers[p->slot] = NULL;
+	w->counters->n_peers--;
+	peer_destroy(p);
+}
+
+static int peer_make(struct worker *w, struct region_peer *shared, uint16_t slot, struct peer **out)
+{
+	struct peer *p;
+	int rc = peer_create(
+		shared, slot, w->engine, w->edge->conf->media.dscp, w->edge->ports->offload, &p);
+
+	if (rc < 0)
+		return rc;
+	if (p->stream >= w->edge->region->n_streams || !w->streams[p->stream].generation ||
+		w->streams[p->stream].generation != shared->conf.stream_generation) {
+		peer_destroy(p);
+		return -ENOENT;
+	}
+	*out = p;
+	return 0;
+}
+
+// A slot that is refused leaves the peer that was there as it was.
+static int peer_install(struct worker *w, struct region_peer *shared, uint16_t slot)
+{
+	struct peer *p;
+	int rc = peer_make(w, shared, slot, &p);
+
+	if (rc < 0)
+		return rc;
+	if (w->peers[slot])
+		peer_unlink(w, w->peers[slot]);
+	rc = endpoints_add(
+		w->edge->endpoints, &p->remote, (struct endpoint){ .slot = slot, .worker = w->id });
+	if (rc < 0)
+		goto err_destroy;
+	rc = fan_add(w, p);
+	if (rc < 0)
+		goto err_endpoint;
+	w->peers[slot] = p;
+	w->counters->n_peers++;
+	p->state->last_rx_ns = w->now_ns;
+	return 0;
+
+err_endpoint:
+	endpoints_remove(w->edge->endpoints, &p->remote, slot);
+err_destroy:
+	peer_destroy(p);
+	return rc;
+}
+
+static int peer_move(struct worker *w, struct region_peer *shared, struct peer *p)
+{
+	struct net_addr before = p->remote;
+	int rc = peer_repath(p, shared, w->edge->conf->media.dscp);
+
+	if (rc < 0 || net_addr_equal(&before, &p->remote))
+		return rc;
+	endpoints_remove(w->edge->endpoints, &before, p->slot);
+	return endpoints_add(w->edge->endpoints, &p->remote,
+		(struct endpoint){ .slot = p->slot, .worker = w->id });
+}
+
+static int peer_update(struct worker *w, const struct ring_command *c)
+{
+	struct region_peer *shared = &w->edge->region->peers[c->slot];
+	struct peer *p = w->peers[c->slot];
+	int rc;
+
+	if (shared->conf.generation != c->generation || shared->conf.worker != w->id)
+		return -EINVAL;
+	if (!p)
+		return peer_install(w, shared, c->slot);
+	rc = peer_move(w, shared, p);
+	return rc == -ESTALE ? peer_install(w, shared, c->slot) : rc;
+}
+
+static int peer_remove(struct worker *w, const struct ring_command *c)
+{
+	struct peer *p = w->peers[c->slot];
+
+	if (p && p->generation != c->generation)
+		return -ENOENT;
+	if (p) {
+		feedback_bye(w, p);
+		peer_unlink(w, p);
+	}
+	return 0;
+}
+
+static int drain(struct worker *w)
+{
+	for (uint32_t slot = 0; slot < w->edge->region->n_peers; slot++) {
+		if (!w->peers[slot])
+			continue;
+		feedback_bye(w, w->peers[slot]);
+		peer_unlink(w, w->peers[slot]);
+	}
+	for (uint16_t slot = 0; slot < w->edge->region->n_streams; slot++) {
+		const struct ring_command c = { .slot = slot,
+			.generation = w->streams[slot].generation };
+
+		if (c.generation)
+			stream_remove(w, &c);
+	}
+	return 0;
+}
+
+static int obey(struct worker *w, const struct ring_command *c)
+{
+	bool of_stream = c->kind == RING_STREAM_SET || c->kind == RING_STREAM_REMOVE;
+	bool of_peer = c->kind == RING_PEER_ADD || c->kind == RING_PEER_UPDATE ||
+		       c->kind == RING_PEER_REMOVE;
+
+	if ((of_stream && c->slot >= w->edge->region->n_streams) ||
+		(of_peer && c->slot >= w->edge->region->n_peers) ||
+		((of_stream || of_peer) && c->generation == 0))
+		return -EINVAL;
+	switch (c->kind) {
+	case RING_STREAM_SET:
+		return stream_set(w, c);
+	case RING_STREAM_REMOVE:
+		return stream_remove(w, c);
+	case RING_PEER_ADD:
+		return peer_reserve(w, c);
+	case RING_PEER_UPDATE:
+		return peer_update(w, c);
+	case RING_PEER_REMOVE:
+		return peer_remove(w, c);
+	case RING_FLUSH:
+		tx_flush(w);
+		return 0;
+	case RING_DRAIN:
+		return drain(w);
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+unsigned int command_poll(struct worker *w)
+{
+	struct rte_ring *ring = w->edge->region->rings[w->id].command;
+	struct ring_command c;
+	unsigned int n = 0;
+
+	while (n < COMMANDS_A_LOOP && ring_get(ring, &c, sizeof(c)) == 0) {
+		struct ring_event ack = {
+			.kind = RING_ACK, .seq = c.seq, .slot = c.slot, .generation = c.generation
+		};
+
+		ack.status = obey(w, &c);
+		command_event(w, &ack);
+		w->counters->commands++;
+		n++;
+	}
+	return n;
+}

@@ -1,0 +1,200 @@
+// RTCP with the viewers: what they report comes in, sender reports and good-byes go out.
+#include <errno.h>
+
+#include "dataplane/fanout/worker.h"
+#include "dataplane/rtcp/rtcp.h"
+
+enum {
+	REPORT_ROUND_MS = 800, // every viewer once in this time: a report a second at the least
+	REPORT_TICK_MS = 10,
+	NS_PER_MS = 1000000,
+};
+
+// ---- in ----------------------------------------------------------------------------------------
+
+static struct peer_leg *leg_of_ssrc(struct peer *p, uint32_t ssrc)
+{
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		if (p->legs[leg].enabled && p->legs[leg].ssrc == ssrc)
+			return &p->legs[leg];
+	return NULL;
+}
+
+// Round trip from the echo of our own report: now - LSR - DLSR, in 1/65536 s (6.4.1).
+static uint32_t round_trip_us(const struct worker *w, const struct rtcp_report *r)
+{
+	uint32_t now = (uint32_t)(worker_ntp(w->edge, w->now_ns) >> 16);
+	uint32_t rtt = now - r->lsr - r->dlsr;
+
+	if (r->lsr == 0 || rtt > UINT32_MAX / 2)
+		return 0;
+	return (uint32_t)((uint64_t)rtt * 1000000 >> 16);
+}
+
+static void read_reports(struct worker *w, struct peer *p, const struct rtcp_packet *pkt)
+{
+	struct rtcp_report r;
+
+	for (unsigned int i = 0; rtcp_report_get(pkt, i, &r); i++) {
+		struct peer_leg *l = leg_of_ssrc(p, r.ssrc);
+		uint32_t rtt_us;
+
+		if (!l)
+			continue;
+		l->state->rr_count++;
+		l->state->rr_lost = (uint32_t)r.lost;
+		l->state->rr_highest_seq = r.highest_seq;
+		l->state->rr_jitter = r.jitter;
+		l->state->rr_fraction_lost = r.fraction_lost;
+		rtt_us = round_trip_us(w, &r);
+		if (rtt_us)
+			l->state->rtt_us = rtt_us;
+	}
+}
+
+// Payload-specific feedback: sender and media SSRC, then by format (RFC 4585 6.1, RFC 5104 4.3.1).
+static void read_payload_feedback(struct peer *p, const struct rtcp_packet *pkt)
+{
+	enum { FORMAT_PLI = 1, FORMAT_FIR = 4 };
+	struct peer_leg *l = &p->legs[LEG_VIDEO];
+
+	if (pkt->body_bytes < 8 || !l->enabled)
+		return;
+	if (pkt->count == FORMAT_PLI)
+		l->state->plis++;
+	else if (pkt->count == FORMAT_FIR)
+		l->state->firs++;
+}
+
+static void read_compound(struct worker *w, struct peer *p, struct rtcp_walk *walk)
+{
+	struct rtcp_packet pkt;
+
+	while (rtcp_walk_next(walk, &pkt)) {
+		if (pkt.type == RTCP_SR || pkt.type == RTCP_RR)
+			read_reports(w, p, &pkt);
+		else if (pkt.type == RTCP_PSFB)
+			read_payload_feedback(p, &pkt);
+	}
+}
+
+static enum drop_reason drop_of(int rc)
+{
+	switch (rc) {
+	case -ESTALE:
+		return DROP_SRTCP_REPLAY;
+	case -EMSGSIZE:
+		return DROP_SRTCP_MALFORMED;
+	case -ENOBUFS:
+		return DROP_SRTCP_SSRCS;
+	default:
+		return DROP_SRTCP_AUTH;
+	}
+}
+
+void feedback_packet(struct worker *w, struct rte_mbuf *m, const struct frame *f, struct peer *p)
+{
+	uint8_t *pkt = rte_pktmbuf_mtod_offset(m, uint8_t *, f->payload_off);
+	struct rtcp_walk walk;
+	uint16_t bytes;
+	int rc = srtp_open_rtcp(p->srtp, pkt, f->payload_bytes, &bytes);
+
+	if (rc < 0) {
+		worker_drop(w, m, drop_of(rc));
+		return;
+	}
+	p->state->last_rx_ns = w->now_ns;
+	p->state->srtcp_packets++;
+	if (rtcp_walk_begin(&walk, pkt, bytes) < 0) {
+		worker_drop(w, m, DROP_SRTCP_MALFORMED);
+		return;
+	}
+	read_compound(w, p, &walk);
+	rte_pktmbuf_free(m);
+}
+
+// ---- out ---------------------------------------------------------------------------------------
+
+// Return: false while the leg has sent nothing or its clock is not known.
+static bool fill_sender(
+	struct worker *w, struct peer *p, enum leg_kind leg, struct rtcp_sender *out)
+{
+	struct peer_leg *l = &p->legs[leg];
+	uint64_t zero = atomic_load_explicit(
+		&w->edge->region->streams[p->stream].norm[leg].clock_zero, memory_order_relaxed);
+
+	if (!l->enabled || l->state->packets == 0 || zero >> 32 == 0)
+		return false;
+	*out = (struct rtcp_sender){ .ssrc = l->ssrc,
+		.ntp = worker_ntp(w->edge, w->now_ns),
+		.ts = (uint32_t)zero + leg_clock_span(leg, (int64_t)w->now_ns) + l->ts_base,
+		.packets = (uint32_t)l->state->packets,
+		.octets = (uint32_t)l->state->bytes,
+		.cname = p->cname };
+	return true;
+}
+
+static void send_rtcp(struct worker *w, struct peer *p, struct peer_leg *l,
+	const struct rtcp_sender *sender, bool bye)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->share->pool);
+	uint16_t bytes;
+	uint8_t *at;
+	int rc;
+
+	if (!m) {
+		w->counters->drops[DROP_NO_MBUF]++;
+		return;
+	}
+	at = rte_pktmbuf_mtod(m, uint8_t *);
+	bytes = bye ? rtcp_build_bye(at, sender) : rtcp_build_report(at, sender);
+	// The index counts before the packet exists: a crash in between wastes one, never repeats
+	// one.
+	rc = srtp_seal_rtcp(p->srtp, at, bytes, l->state->rtcp_index++, &bytes);
+	if (rc < 0) {
+		worker_drop(w, m, DROP_SEAL);
+		return;
+	}
+	m->data_len = bytes;
+	m->pkt_len = bytes;
+	frame_stamp(&p->frame, m);
+	l->state->reports++;
+	tx_put(w, m);
+}
+
+static void send_reports(struct worker *w, struct peer *p, bool bye)
+{
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		struct rtcp_sender sender;
+
+		if (fill_sender(w, p, leg, &sender))
+			send_rtcp(w, p, &p->legs[leg], &sender, bye);
+	}
+}
+
+void feedback_bye(struct worker *w, struct peer *p)
+{
+	send_reports(w, p, true);
+}
+
+// A slice of the viewers every tick, so that reports leave evenly.
+void feedback_reports(struct worker *w)
+{
+	uint32_t n_slots = w->edge->region->n_peers;
+	uint64_t gone_ms = (w->now_ns - w->report_ns) / NS_PER_MS;
+	uint32_t slice;
+
+	if (gone_ms < REPORT_TICK_MS)
+		return;
+	if (gone_ms > REPORT_ROUND_MS)
+		gone_ms = REPORT_ROUND_MS;
+	w->report_ns = w->now_ns;
+	slice = (uint32_t)((n_slots * gone_ms + REPORT_ROUND_MS - 1) / REPORT_ROUND_MS);
+	for (uint32_t i = 0; i < slice; i++) {
+		struct peer *p = w->peers[w->report_at];
+
+		if (p)
+			send_reports(w, p, false);
+		w->report_at = (w->report_at + 1) % n_slots;
+	}
+}

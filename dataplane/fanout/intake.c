@@ -1,0 +1,170 @@
+// Ingest: packets of a stream's legs come in, are judged by the worker that owns the stream, and
+// leave, burst by burst, to every worker that has viewers of it.
+#include <errno.h>
+
+#include "dataplane/fanout/worker.h"
+
+static void event_leg(struct worker *w, uint8_t kind, uint16_t slot, uint8_t leg)
+{
+	const struct ring_event event = {
+		.kind = kind, .slot = slot, .leg = leg, .generation = w->streams[slot].generation
+	};
+
+	command_event(w, &event);
+}
+
+static void tell_changes(struct worker *w, uint16_t slot, uint8_t leg, unsigned int changes)
+{
+	if (changes & LEG_CHANGE_UP)
+		event_leg(w, RING_LEG_UP, slot, leg);
+	if (changes & LEG_CHANGE_PARAMS)
+		event_leg(w, RING_LEG_PARAMS, slot, leg);
+}
+
+static struct batch *batch_of(struct worker *w, uint16_t stream, uint8_t leg)
+{
+	struct batch *b;
+
+	for (uint16_t i = 0; i < w->n_batches; i++) {
+		b = &w->batches[i];
+		if (b->stream == stream && b->leg == leg && b->n < WORKER_BURST)
+			return b;
+	}
+	if (w->n_batches == WORKER_BURST)
+		intake_flush(w);
+	b = &w->batches[w->n_batches++];
+	b->stream = stream;
+	b->leg = leg;
+	b->n = 0;
+	return b;
+}
+
+static void gather(struct worker *w, struct rte_mbuf *m, const struct frame *f,
+	struct ingest_ref ref, const struct leg_packet *p)
+{
+	struct batch *b = batch_of(w, ref.stream, ref.leg);
+
+	*packet_of(m) = (struct packet){ .kind = PACKET_FAN,
+		.leg = ref.leg,
+		.marker = p->marker,
+		.key = p->key,
+		.params = p->params,
+		.begins = p->begins,
+		.stream = ref.stream,
+		.generation = w->streams[ref.stream].generation,
+		.ts = p->ts,
+		.seq = p->seq,
+		.payload_off = (uint16_t)(f->payload_off + p->payload_off),
+		.payload_bytes = p->payload_bytes };
+	b->pkts[b->n++] = m;
+}
+
+// The leg has counted it by reason already, with its sender; the worker counts it once more among
+// all drops.
+static void refuse(struct worker *w, struct rte_mbuf *m, int rc)
+{
+	worker_drop(w, m, (enum drop_reason)(-rc - 1));
+}
+
+static void accept_rtcp(struct worker *w, struct rte_mbuf *m, const struct frame *f,
+	struct stream *s, struct leg *leg)
+{
+	const uint8_t *pkt = rte_pktmbuf_mtod_offset(m, const uint8_t *, f->payload_off);
+	int rc = leg_accept_rtcp(leg, &s->clock, &f->path.remote, pkt, f->payload_bytes, w->now_ns);
+
+	if (rc < 0)
+		refuse(w, m, rc);
+	else
+		rte_pktmbuf_free(m);
+}
+
+static void accept_rtp(struct worker *w, struct rte_mbuf *m, const struct frame *f,
+	struct ingest_ref ref, struct stream *s, struct leg *leg)
+{
+	const uint8_t *pkt = rte_pktmbuf_mtod_offset(m, const uint8_t *, f->payload_off);
+	struct leg_packet p;
+	unsigned int changes;
+	int rc = leg_accept(leg, &s->clock, &f->path.remote, pkt, f->payload_bytes,
+		w->edge->max_payload, w->now_ns, &p, &changes);
+
+	if (rc < 0) {
+		refuse(w, m, rc);
+		return;
+	}
+	gather(w, m, f, ref, &p);
+	if (changes)
+		tell_changes(w, ref.stream, ref.leg, changes);
+}
+
+void intake_packet(
+	struct worker *w, struct rte_mbuf *m, const struct frame *f, struct ingest_ref ref)
+{
+	struct stream *s = &w->streams[ref.stream];
+	struct leg *leg = &s->legs[ref.leg];
+	const uint8_t *pkt = rte_pktmbuf_mtod_offset(m, const uint8_t *, f->payload_off);
+
+	if (s->owner != w->id) {
+		packet_of(m)->kind = PACKET_RAW;
+		packet_of(m)->port_id = f->path.port_id;
+		worker_hand(w, s->owner, m);
+		return;
+	}
+	// RTCP is taken on the RTP port too (RFC 5761).
+	if (ref.rtcp || (f->payload_bytes >= 2 && pkt[0] >> 6 == 2 && rtp_is_rtcp(pkt[1])))
+		accept_rtcp(w, m, f, s, leg);
+	else
+		accept_rtp(w, m, f, ref, s, leg);
+}
+
+static void hand_to_others(struct worker *w, const struct batch *b)
+{
+	uint32_t mask = atomic_load_explicit(&w->edge->viewers_on[b->stream], memory_order_acquire);
+
+	mask &= ~(1u << w->id);
+	for (uint16_t to = 0; mask >> to; to++) {
+		if (!(mask >> to & 1))
+			continue;
+		for (uint16_t i = 0; i < b->n; i++) {
+			rte_mbuf_refcnt_update(b->pkts[i], 1);
+			worker_hand(w, to, b->pkts[i]);
+		}
+	}
+}
+
+void intake_flush(struct worker *w)
+{
+	for (uint16_t i = 0; i < w->n_batches; i++) {
+		struct batch *b = &w->batches[i];
+
+		hand_to_others(w, b);
+		fan_out(w, b->stream, b->leg, b->pkts, b->n);
+	}
+	w->n_batches = 0;
+}
+
+static void publish_clock(struct worker *w, struct stream *s, enum leg_kind leg)
+{
+	const bool present[LEG_COUNT] = { s->legs[LEG_VIDEO].present, s->legs[LEG_AUDIO].present };
+	uint32_t zero;
+
+	if (stream_clock_zero(&s->clock, leg, present, w->now_ns, &zero) == 0)
+		atomic_store_explicit(
+			&s->legs[leg].norm->clock_zero, 1ULL << 32 | zero, memory_order_relaxed);
+}
+
+void intake_house(struct worker *w)
+{
+	for (uint16_t slot = 0; slot < w->edge->region->n_streams; slot++) {
+		struct stream *s = &w->streams[slot];
+
+		if (!s->generation || s->owner != w->id)
+			continue;
+		for (int leg = 0; leg < LEG_COUNT; leg++) {
+			if (!s->legs[leg].present)
+				continue;
+			publish_clock(w, s, leg);
+			if (leg_check_silence(&s->legs[leg], w->now_ns))
+				event_leg(w, RING_LEG_DOWN, slot, (uint8_t)leg);
+		}
+	}
+}

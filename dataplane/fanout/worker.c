@@ -1,0 +1,240 @@
+#include "dataplane/fanout/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_pause.h>
+
+#include "dataplane/abi/log.h"
+
+enum {
+	HOUSE_MS = 10,
+	IDLE_LOOPS = 64, // empty loops before the worker sleeps, in the idle mode that sleeps
+	NS_PER_MS = 1000000,
+};
+
+uint64_t worker_ntp(const struct edge *edge, uint64_t mono_ns)
+{
+	uint64_t s = mono_ns / 1000000000, rest = mono_ns % 1000000000;
+
+	return edge->ntp_base + (s << 32) + ((rest << 32) / 1000000000);
+}
+
+void worker_drop(struct worker *w, struct rte_mbuf *m, enum drop_reason reason)
+{
+	w->counters->drops[reason]++;
+	rte_pktmbuf_free(m);
+}
+
+void worker_hand(struct worker *w, uint16_t to, struct rte_mbuf *m)
+{
+	if (to >= w->edge->n_workers || to == w->id ||
+		rte_ring_sp_enqueue(w->edge->workers[to].inbox[w->id], m) < 0) {
+		worker_drop(w, m, DROP_HANDOFF_FULL);
+		return;
+	}
+	w->counters->handed_off++;
+}
+
+// ---- tables ------------------------------------------------------------------------------------
+
+static int make_engine(struct worker *w)
+{
+	enum conf_engine want = w->edge->conf->dataplane.engine;
+	bool fast = srtp_engine_usable(SRTP_ENGINE_FAST);
+	int rc;
+
+	if (want == CONF_ENGINE_FAST && !fast) {
+		log_error("[dataplane] engine: this CPU lacks what the fast engine needs (AES-NI, "
+			  "PCLMULQDQ); expected auto or libsrtp2");
+		return -ENOTSUP;
+	}
+	rc = srtp_engine_create(
+		want == CONF_ENGINE_LIBSRTP2 || !fast ? SRTP_ENGINE_LIBSRTP2 : SRTP_ENGINE_FAST,
+		&w->engine);
+	if (rc < 0)
+		log_error("the SRTP engine does not start: %s", strerror(-rc));
+	return rc;
+}
+
+static int make_inboxes(struct worker *w)
+{
+	for (uint16_t from = 0; from < w->edge->n_workers; from++) {
+		char name[RTE_RING_NAMESIZE];
+
+		if (from == w->id)
+			continue;
+		snprintf(name, sizeof(name), "inbox%u_%u", from, w->id);
+		w->inbox[from] = rte_ring_create(
+			name, WORKER_INBOX_SLOTS, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+		if (!w->inbox[from])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int worker_init(struct worker *w, struct edge *edge, uint16_t id)
+{
+	int rc;
+
+	memset(w, 0, sizeof(*w));
+	w->id = id;
+	w->edge = edge;
+	w->share = &edge->ports->workers[id];
+	w->counters = &edge->region->workers[id];
+	w->counters->cpu = edge->conf->dataplane.cores[id];
+	w->counters->tsc_mhz = (uint32_t)(rte_get_tsc_hz() / 1000000);
+	w->streams = calloc(edge->region->n_streams, sizeof(*w->streams));
+	w->peers = calloc(edge->region->n_peers, sizeof(*w->peers));
+	w->ingest = malloc((UINT16_MAX + 1) * sizeof(*w->ingest));
+	if (!w->streams || !w->peers || !w->ingest)
+		return -ENOMEM;
+	for (uint32_t port = 0; port <= UINT16_MAX; port++)
+		w->ingest[port] = (struct ingest_ref){ .stream = UINT16_MAX };
+	rc = make_inboxes(w);
+	return rc < 0 ? rc : make_engine(w);
+}
+
+static void empty_inboxes(struct worker *w)
+{
+	for (uint16_t from = 0; from < w->edge->n_workers; from++) {
+		void *m;
+
+		while (w->inbox[from] && rte_ring_sc_dequeue(w->inbox[from], &m) == 0)
+			rte_pktmbuf_free(m);
+		rte_ring_free(w->inbox[from]);
+		w->inbox[from] = NULL;
+	}
+}
+
+void worker_fini(struct worker *w)
+{
+	if (!w->edge)
+		return;
+	for (uint32_t slot = 0; w->peers && slot < w->edge->region->n_peers; slot++)
+		peer_destroy(w->peers[slot]);
+	for (uint16_t slot = 0; w->streams && slot < w->edge->region->n_streams; slot++) {
+		fan_forget_prefix(&w->streams[slot].fan);
+		free(w->streams[slot].fan.peers);
+	}
+	empty_inboxes(w);
+	srtp_engine_destroy(w->engine);
+	free(w->streams);
+	free(w->peers);
+	free(w->ingest);
+	memset(w, 0, sizeof(*w));
+}
+
+// ---- the loop ----------------------------------------------------------------------------------
+
+static unsigned int receive(struct worker *w)
+{
+	struct rte_mbuf *pkts[WORKER_BURST];
+	unsigned int got = 0;
+
+	for (uint16_t i = 0; i < w->share->n_rx; i++) {
+		const struct port_queue *q = &w->share->rx[i];
+		uint16_t n = rte_eth_rx_burst(q->port_id, q->queue, pkts, WORKER_BURST);
+
+		if (n)
+			demux_burst(w, pkts, n, (uint8_t)q->port_id);
+		got += n;
+	}
+	return got;
+}
+
+static unsigned int inbox_count(const struct worker *w)
+{
+	unsigned int n = 0;
+
+	for (uint16_t from = 0; from < w->edge->n_workers; from++)
+		if (from != w->id)
+			n += rte_ring_count(w->inbox[from]);
+	return n;
+}
+
+// Control sets control_waits before it looks at the rings a last time and sleeps; we put first and
+// look at the flag then. One of the two sees the other.
+static void notify_control(struct worker *w)
+{
+	const uint64_t one = 1;
+
+	w->notify = false;
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!atomic_exchange(&w->edge->region->header->control_waits, 0))
+		return;
+	if (write(w->edge->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		w->counters->events_lost++;
+}
+
+static void keep_house(struct worker *w)
+{
+	feedback_reports(w);
+	if (w->now_ns - w->house_ns < HOUSE_MS * (uint64_t)NS_PER_MS)
+		return;
+	w->house_ns = w->now_ns;
+	w->counters->heartbeat_ns = w->now_ns;
+	intake_house(w);
+}
+
+unsigned int worker_step(struct worker *w)
+{
+	unsigned int work;
+
+	w->now_ns = region_now_ns();
+	work = receive(w);
+	if (w->edge->n_workers > 1 && inbox_count(w)) {
+		demux_inbox(w);
+		work++;
+	}
+	if (w->n_batches)
+		intake_flush(w);
+	work += command_poll(w);
+	work += punt_inject(w);
+	keep_house(w);
+	work += w->n_tx;
+	tx_flush(w);
+	if (w->notify)
+		notify_control(w);
+	endpoints_quiesce(w->edge->endpoints, w->id);
+	return work;
+}
+
+static void rest(struct worker *w, unsigned int *idle_loops)
+{
+	if (w->edge->conf->dataplane.idle == CONF_IDLE_POLL || ++*idle_loops < IDLE_LOOPS)
+		rte_pause();
+	else
+		rte_delay_us_sleep(w->edge->conf->dataplane.idle_sleep_us);
+}
+
+int worker_run(void *arg)
+{
+	struct worker *w = arg;
+	unsigned int idle_loops = 0;
+	int rc = port_drop_rights();
+
+	if (rc < 0) {
+		log_error("worker %u cannot give up its rights: %s", w->id, strerror(-rc));
+		return rc;
+	}
+	endpoints_online(w->edge->endpoints, w->id);
+	while (!atomic_load_explicit(&w->edge->stop, memory_order_relaxed)) {
+		uint64_t from = rte_rdtsc();
+
+		if (worker_step(w)) {
+			idle_loops = 0;
+			w->counters->busy_cycles += rte_rdtsc() - from;
+		} else {
+			rest(w, &idle_loops);
+			w->counters->idle_cycles += rte_rdtsc() - from;
+		}
+	}
+	endpoints_offline(w->edge->endpoints, w->id);
+	tx_flush(w);
+	return 0;
+}

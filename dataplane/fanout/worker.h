@@ -1,0 +1,189 @@
+// One worker: a pinned thread that owns its queues, its viewers and its counters, and runs to
+// completion: receive, sort, fan out or punt, obey control, report, send.
+// Everything here belongs to the worker's thread but what struct edge says is shared.
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "dataplane/abi/conf.h"
+#include "dataplane/abi/region.h"
+#include "dataplane/ingest/clock.h"
+#include "dataplane/ingest/leg.h"
+#include "dataplane/peer/endpoints.h"
+#include "dataplane/peer/peer.h"
+#include "dataplane/port/frame.h"
+#include "dataplane/port/port.h"
+#include "dataplane/srtp/srtp.h"
+
+enum {
+	WORKER_BURST = PORT_BURST,
+	WORKER_TX_BATCH = 64,
+	WORKER_INBOX_SLOTS = 1024,
+	WORKER_PREFIX_MAX = 8, // packets that lead an access unit, kept for viewers that wait
+	WORKER_TX_RETRIES = 16,
+};
+
+struct worker;
+
+// Shared by all workers; read only while they run, but for the atomics.
+struct edge {
+	const struct conf *conf;
+	struct region *region;
+	struct port_set *ports;
+	struct endpoints *endpoints;
+	struct worker *workers;
+	uint16_t n_workers;
+	uint16_t media_port_be;
+	uint16_t max_payload; // longest RTP payload that fits the path after sealing
+	int wake_fd;	      // tells control of events and punted packets
+	uint64_t ntp_base;    // NTP (32.32) at CLOCK_MONOTONIC zero: never moves (F17)
+	atomic_bool stop;
+	// Bit w of viewers_on[stream]: worker w has viewers of it. Writer: worker w, its own bit.
+	_Atomic uint32_t *viewers_on;
+};
+
+// Which stream and leg a UDP port feeds; stream 0xffff: none.
+struct ingest_ref {
+	uint16_t stream;
+	uint8_t leg;
+	uint8_t rtcp;
+};
+
+// A stream's viewers on this worker.
+struct fan {
+	struct peer **peers;
+	uint32_t n_peers;
+	uint32_t cap;
+	// Video: packets that lead the access unit under way, until it shows whether it is a key
+	// frame.
+	struct rte_mbuf *prefix[WORKER_PREFIX_MAX];
+	uint8_t n_prefix;
+};
+
+// A stream as this worker knows it.
+struct stream {
+	uint32_t generation; // 0: none
+	uint16_t owner;
+	struct leg legs[LEG_COUNT]; // judged on the owner only
+	struct stream_clock clock;  // kept on the owner; what it says stands in the region for all
+	struct fan fan;
+};
+
+enum packet_kind {
+	PACKET_RAW, // straight from the port, for another worker to sort
+	PACKET_FAN, // normalised, to fan out
+};
+
+// Packets of one leg that one received burst brought.
+struct batch {
+	uint16_t stream;
+	uint8_t leg;
+	uint16_t n;
+	struct rte_mbuf *pkts[WORKER_BURST];
+};
+
+// Private data of an mbuf while it is inside.
+struct packet {
+	uint8_t kind; // enum packet_kind
+	uint8_t leg;
+	bool marker;
+	bool key;
+	bool params;
+	bool begins;
+	uint8_t port_id;
+	uint16_t stream;
+	uint32_t generation;
+	uint32_t ts;	      // output
+	uint64_t seq;	      // output
+	uint16_t payload_off; // from the mbuf's data
+	uint16_t payload_bytes;
+};
+
+struct worker {
+	uint16_t id;
+	bool notify; // control has something to read
+	struct edge *edge;
+	struct port_share *share;
+	struct region_worker *counters;
+	struct srtp_engine *engine;
+	struct stream *streams;	   // by slot
+	struct peer **peers;	   // by slot; NULL: not of this worker
+	struct ingest_ref *ingest; // by UDP port, host byte order
+	uint32_t report_at;	   // slot at which the next round of reports goes on
+	uint64_t report_ns;
+	uint64_t house_ns;
+	uint64_t now_ns; // of this loop
+	struct batch batches[WORKER_BURST];
+	uint16_t n_batches;
+	struct rte_mbuf *tx[WORKER_TX_BATCH];
+	uint16_t n_tx;
+	struct rte_ring *inbox[REGION_MAX_WORKERS]; // by sender; SPSC
+};
+
+static inline struct packet *packet_of(struct rte_mbuf *m)
+{
+	return rte_mbuf_to_priv(m);
+}
+
+// Make worker id's tables. Main thread, EAL started.
+// Return: 0; -ENOMEM, -ENOTSUP no engine. worker_fini is right after a failure too.
+int worker_init(struct worker *, struct edge *, uint16_t id);
+void worker_fini(struct worker *);
+
+// One round of the loop: receive, obey, report, send. The worker's own thread, online with the
+// endpoints.
+// Return: how much there was to do.
+unsigned int worker_step(struct worker *);
+
+// The loop, until edge->stop. Runs on the worker's lcore.
+int worker_run(void *worker);
+
+// ---- the stages, one a file --------------------------------------------------------------------
+
+// Drop a packet and count why.
+void worker_drop(struct worker *, struct rte_mbuf *, enum drop_reason);
+
+// Give a packet to another worker; dropped and counted when its inbox is full.
+void worker_hand(struct worker *, uint16_t to, struct rte_mbuf *);
+
+// demux.c: sort a received burst; owns every mbuf of it.
+void demux_burst(struct worker *, struct rte_mbuf **, uint16_t n, uint8_t port_id);
+void demux_inbox(struct worker *);
+
+// intake.c: a packet for an ingest port of a stream that this worker owns; owns the mbuf.
+void intake_packet(struct worker *, struct rte_mbuf *, const struct frame *, struct ingest_ref);
+// Hand what the burst brought to every worker with viewers, this one too.
+void intake_flush(struct worker *);
+// Every few milliseconds: legs that fell silent, clocks for all to read.
+void intake_house(struct worker *);
+
+// fan.c: send packets of one stream and leg to this worker's viewers; owns the mbufs.
+void fan_out(struct worker *, uint16_t stream, enum leg_kind, struct rte_mbuf **, uint16_t n);
+int fan_add(struct worker *, struct peer *);
+void fan_remove(struct worker *, struct peer *);
+void fan_forget_prefix(struct fan *);
+
+// feedback.c: SRTCP of a viewer; owns the mbuf. And the reports that go to them.
+void feedback_packet(struct worker *, struct rte_mbuf *, const struct frame *, struct peer *);
+void feedback_reports(struct worker *);
+void feedback_bye(struct worker *, struct peer *);
+
+// punt.c: STUN and DTLS up to control and down from it; owns the mbuf.
+void punt_packet(struct worker *, struct rte_mbuf *, const struct frame *);
+unsigned int punt_inject(struct worker *);
+
+// command.c: obey control. Return: how many were obeyed.
+unsigned int command_poll(struct worker *);
+void command_event(struct worker *, const struct ring_event *);
+
+// tx.c: a finished frame for this worker's queue; owns the mbuf.
+void tx_put(struct worker *, struct rte_mbuf *);
+void tx_flush(struct worker *);
+
+// NTP time of an instant, 32.32.
+uint64_t worker_ntp(const struct edge *, uint64_t mono_ns);

@@ -1,0 +1,316 @@
+#include "dataplane/ingest/leg.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "dataplane/ingest/h264.h"
+#include "dataplane/rtcp/rtcp.h"
+
+#define NS_PER_MS 1000000ULL
+
+enum {
+	OPUS_TOC_STEREO = 0x04, // RFC 6716 3.1
+	FIRST_SEQ = 1 << 16,	// room below it for packets that overtook the first
+};
+
+void leg_init(struct leg *leg, enum leg_kind kind, const struct region_leg_conf *conf,
+	struct region_leg_norm *norm, struct region_leg_state *state)
+{
+	*leg = (struct leg){
+		.kind = kind, .present = conf->present, .conf = *conf, .norm = norm, .state = state
+	};
+	// The window of what was seen did not survive: whoever sends now starts a new stretch.
+	norm->has_source = 0;
+}
+
+int leg_refuse(struct leg *leg, const struct net_addr *from, enum drop_reason reason)
+{
+	leg->state->drops[reason]++;
+	leg->state->last_refused = *from;
+	return -((int)reason + 1);
+}
+
+static bool prefix_matches(const struct region_source *s, const struct net_addr *from)
+{
+	unsigned int whole = s->prefix_bits / 8, rest = s->prefix_bits % 8;
+	uint8_t mask = (uint8_t)(0xff00 >> rest);
+
+	if (s->addr.family != from->family || s->prefix_bits > 128)
+		return false;
+	if (memcmp(s->addr.ip, from->ip, whole) != 0)
+		return false;
+	return rest == 0 || ((s->addr.ip[whole] ^ from->ip[whole]) & mask) == 0;
+}
+
+static bool source_allowed(const struct leg *leg, const struct net_addr *from)
+{
+	if (leg->conf.n_sources == 0)
+		return true;
+	for (unsigned int i = 0; i < leg->conf.n_sources && i < REGION_MAX_SOURCES; i++)
+		if (prefix_matches(&leg->conf.sources[i], from))
+			return true;
+	return false;
+}
+
+// Continue the output behind its end, moved on by the time that went by.
+static void anchor_timestamp(struct leg *leg, uint32_t in_ts, uint64_t now_ns)
+{
+	struct region_leg_norm *n = leg->norm;
+	uint32_t out_ts = in_ts;
+
+	if (n->has_output) {
+		uint64_t gone_ns = now_ns - n->last_rx_ns;
+		uint64_t step = gone_ns / NS_PER_MS * leg_clock_hz(leg->kind) / 1000;
+
+		out_ts = n->last_ts + (uint32_t)(step ? step : 1);
+	}
+	n->ts_shift = out_ts - in_ts;
+}
+
+static void anchor_sequence(struct leg *leg, uint16_t in_seq)
+{
+	struct region_leg_norm *n = leg->norm;
+
+	if (!n->has_output)
+		n->next_seq = FIRST_SEQ;
+	n->in_highest = FIRST_SEQ + in_seq;
+	n->seq_shift = (int64_t)n->next_seq - (int64_t)n->in_highest;
+	// Nothing before the first is let in: its output number may have been another packet's.
+	leg->seen = UINT64_MAX;
+	leg->probation = false;
+}
+
+static void adopt_source(
+	struct leg *leg, const struct net_addr *from, const struct rtp_packet *p, uint64_t now_ns)
+{
+	leg->norm->ssrc = p->ssrc;
+	leg->state->source = *from;
+	anchor_sequence(leg, p->seq);
+	anchor_timestamp(leg, p->timestamp, now_ns);
+	leg->norm->has_source = 1;
+}
+
+enum step {
+	STEP_FORWARD, // newest so far
+	STEP_BEHIND,  // overtaken, but not late
+	STEP_LATE,    // repeated or past the window
+	STEP_JUMP,    // far away, once: wait for the next to tell
+	STEP_RESTART, // far away, twice in a row
+};
+
+// Where the packet stands to the newest one; the window moves.
+static enum step step_sequence(struct leg *leg, uint16_t seq, uint64_t *in_seq)
+{
+	struct region_leg_norm *n = leg->norm;
+	int16_t delta = (int16_t)(seq - (uint16_t)n->in_highest);
+
+	if (delta > 0 && delta < LEG_MAX_SKIP) {
+		leg->seen = delta < LEG_WINDOW ? leg->seen << delta | 1 : 1;
+		n->in_highest += (uint64_t)delta;
+		leg->state->lost += (uint64_t)delta - 1;
+		leg->probation = false;
+		*in_seq = n->in_highest;
+		return STEP_FORWARD;
+	}
+	if (delta <= 0 && delta > -LEG_WINDOW) {
+		uint64_t bit = 1ULL << -delta;
+
+		if (leg->seen & bit)
+			return STEP_LATE;
+		leg->seen |= bit;
+		if (leg->state->lost)
+			leg->state->lost--;
+		*in_seq = n->in_highest - (uint64_t)-delta;
+		return STEP_BEHIND;
+	}
+	if (leg->probation && seq == leg->probation_seq)
+		return STEP_RESTART;
+	leg->probation = true;
+	leg->probation_seq = (uint16_t)(seq + 1);
+	return delta <= 0 && delta > -LEG_MAX_SKIP ? STEP_LATE : STEP_JUMP;
+}
+
+// A clock that runs backward or leaps is taken up anew, not passed on.
+static bool timestamp_jumps(const struct leg *leg, uint32_t in_ts)
+{
+	int32_t delta = (int32_t)(in_ts + leg->norm->ts_shift - leg->norm->last_ts);
+	int32_t hz = (int32_t)leg_clock_hz(leg->kind);
+
+	return delta > LEG_MAX_FORWARD_S * hz || delta < -LEG_MAX_BACKWARD_S * hz;
+}
+
+// Return: 0 and the input's extended sequence number; else a drop.
+static int place(struct leg *leg, struct stream_clock *clock, const struct net_addr *from,
+	const struct rtp_packet *p, uint64_t now_ns, uint64_t *in_seq, unsigned int *changes)
+{
+	struct region_leg_norm *n = leg->norm;
+	bool fresh = !n->has_source;
+
+	if (!fresh && p->ssrc != n->ssrc) {
+		bool same_sender = net_addr_equal(from, &leg->state->source);
+
+		if (!same_sender && now_ns - n->last_rx_ns < LEG_SOURCE_GRACE_MS * NS_PER_MS)
+			return leg_refuse(leg, from, DROP_INGEST_SSRC);
+		fresh = true;
+	}
+	if (!fresh) {
+		switch (step_sequence(leg, p->seq, in_seq)) {
+		case STEP_BEHIND:
+			return 0;
+		case STEP_LATE:
+		case STEP_JUMP:
+			return leg_refuse(leg, from, DROP_INGEST_LATE);
+		case STEP_FORWARD:
+			if (timestamp_jumps(leg, p->timestamp)) {
+				anchor_timestamp(leg, p->timestamp, now_ns);
+				stream_clock_reset(clock, leg->kind);
+				*changes |= LEG_CHANGE_RESTART;
+			}
+			return 0;
+		case STEP_RESTART:
+			break;
+		}
+	}
+	adopt_source(leg, from, p, now_ns);
+	stream_clock_reset(clock, leg->kind);
+	*in_seq = n->in_highest;
+	*changes |= LEG_CHANGE_RESTART;
+	return 0;
+}
+
+static void note_video(struct leg *leg, const uint8_t *payload, struct leg_packet *out,
+	uint64_t now_ns, unsigned int *changes)
+{
+	struct region_leg_state *s = leg->state;
+	struct h264_payload h;
+
+	h264_inspect(payload, out->payload_bytes, &h);
+	out->key = h.key;
+	out->params = h.params;
+	// Count a key frame once, at its first slice.
+	if (h.key && (s->key_frames == 0 || leg->frame_ts != out->ts)) {
+		s->key_frames++;
+		s->last_key_ns = now_ns;
+		leg->frame_ts = out->ts;
+	}
+	if (h.has_sps &&
+		(!s->profile_known || memcmp(s->profile_level_id, h.profile_level_id, 3) != 0)) {
+		memcpy(s->profile_level_id, h.profile_level_id, 3);
+		s->profile_known = 1;
+		*changes |= LEG_CHANGE_PARAMS;
+	}
+}
+
+static void note_audio(struct leg *leg, const uint8_t *payload, unsigned int *changes)
+{
+	uint8_t stereo = (payload[0] & OPUS_TOC_STEREO) != 0;
+
+	// Encoders mix mono and stereo frames at will: a stream that ever had stereo is stereo.
+	if (stereo && !leg->state->stereo) {
+		leg->state->stereo = 1;
+		*changes |= LEG_CHANGE_PARAMS;
+	}
+}
+
+static void note_output(struct leg *leg, struct stream_clock *clock, const struct leg_packet *p,
+	uint64_t now_ns, unsigned int *changes)
+{
+	struct region_leg_norm *n = leg->norm;
+	struct region_leg_state *s = leg->state;
+
+	if (p->begins)
+		s->frames++;
+	n->next_seq = p->seq + 1;
+	n->last_ts = p->ts;
+	n->last_rx_ns = now_ns;
+	n->has_output = 1;
+	stream_clock_packet(clock, leg->kind, p->ts, now_ns);
+	if (!s->up) {
+		s->up = 1;
+		*changes |= LEG_CHANGE_UP;
+	}
+}
+
+static int parse(struct leg *leg, const struct net_addr *from, const uint8_t *pkt,
+	uint16_t pkt_bytes, uint16_t max_bytes, struct rtp_packet *p)
+{
+	int rc;
+
+	if (!source_allowed(leg, from))
+		return leg_refuse(leg, from, DROP_INGEST_SOURCE);
+	rc = rtp_parse(pkt, pkt_bytes, p);
+	if (rc < 0)
+		return leg_refuse(
+			leg, from, rc == -EMSGSIZE ? DROP_INGEST_SHORT : DROP_INGEST_NOT_RTP);
+	if (p->payload_type != leg->conf.payload_type)
+		return leg_refuse(leg, from, DROP_INGEST_PAYLOAD_TYPE);
+	if (p->payload_bytes > max_bytes)
+		return leg_refuse(leg, from, DROP_INGEST_LONG);
+	return 0;
+}
+
+int leg_accept(struct leg *leg, struct stream_clock *clock, const struct net_addr *from,
+	const uint8_t *pkt, uint16_t pkt_bytes, uint16_t max_bytes, uint64_t now_ns,
+	struct leg_packet *out, unsigned int *changes)
+{
+	struct rtp_packet p;
+	uint64_t in_seq = 0;
+	int rc;
+
+	*changes = 0;
+	rc = parse(leg, from, pkt, pkt_bytes, max_bytes, &p);
+	if (rc < 0)
+		return rc;
+	rc = place(leg, clock, from, &p, now_ns, &in_seq, changes);
+	if (rc < 0)
+		return rc;
+	if ((*changes & LEG_CHANGE_RESTART) && leg->norm->has_output)
+		leg->state->restarts++;
+	*out = (struct leg_packet){ .seq = (uint64_t)((int64_t)in_seq + leg->norm->seq_shift),
+		.ts = p.timestamp + leg->norm->ts_shift,
+		.payload_off = p.payload_off,
+		.payload_bytes = p.payload_bytes,
+		.marker = p.marker,
+		.in_order = in_seq == leg->norm->in_highest };
+	out->begins = out->in_order && (!leg->norm->has_output || out->ts != leg->norm->last_ts);
+	leg->state->packets++;
+	leg->state->bytes += pkt_bytes;
+	if (leg->kind == LEG_VIDEO)
+		note_video(leg, pkt + p.payload_off, out, now_ns, changes);
+	else
+		note_audio(leg, pkt + p.payload_off, changes);
+	if (out->in_order)
+		note_output(leg, clock, out, now_ns, changes);
+	return 0;
+}
+
+int leg_accept_rtcp(struct leg *leg, struct stream_clock *clock, const struct net_addr *from,
+	const uint8_t *pkt, uint16_t pkt_bytes, uint64_t now_ns)
+{
+	struct rtcp_walk walk;
+	struct rtcp_packet p;
+	uint32_t ssrc, ts;
+	uint64_t ntp;
+
+	if (!source_allowed(leg, from))
+		return leg_refuse(leg, from, DROP_INGEST_SOURCE);
+	if (rtcp_walk_begin(&walk, pkt, pkt_bytes) < 0)
+		return leg_refuse(leg, from, DROP_INGEST_RTCP_BAD);
+	while (rtcp_walk_next(&walk, &p)) {
+		if (!rtcp_sender_get(&p, &ssrc, &ntp, &ts))
+			continue;
+		if (!leg->norm->has_source || ssrc != leg->norm->ssrc || ntp == 0)
+			continue;
+		stream_clock_report(clock, leg->kind, ts + leg->norm->ts_shift, ntp, now_ns);
+		leg->state->source_reports++;
+	}
+	return 0;
+}
+
+bool leg_check_silence(struct leg *leg, uint64_t now_ns)
+{
+	if (!leg->state->up || now_ns - leg->norm->last_rx_ns < LEG_DOWN_MS * NS_PER_MS)
+		return false;
+	leg->state->up = 0;
+	return true;
+}

@@ -1,0 +1,77 @@
+// One leg of a stream on its way in: check each packet, and make one continuous numbered stream of
+// whatever the encoders send. A gap in the input stays a gap in the output; a restarted encoder
+// goes on where the last one ended.
+// Owner: the stream's worker. What must outlive the process stands in the region.
+// Source: RFC 3550 A.1; checklist F20, F21.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/abi/region.h"
+#include "dataplane/ingest/clock.h"
+#include "dataplane/ingest/rtp.h"
+
+enum {
+	LEG_WINDOW = 64,	   // how far behind the newest a packet may come
+	LEG_MAX_SKIP = 3000,	   // sequence numbers; more is a restart
+	LEG_SOURCE_GRACE_MS = 200, // a silent source may be followed by another
+	LEG_DOWN_MS = 2000,	   // without a packet
+	LEG_MAX_FORWARD_S = 5,	   // of timestamp in one step; more is re-anchored
+	LEG_MAX_BACKWARD_S = 1,
+};
+
+struct leg {
+	enum leg_kind kind;
+	bool present;
+	struct region_leg_conf conf;
+	struct region_leg_norm *norm;	// rw
+	struct region_leg_state *state; // rw
+	uint64_t seen;			// bit i: in_highest - i came
+	bool probation;			// the next packet decides whether the sequence restarted
+	uint16_t probation_seq;
+	uint32_t frame_ts; // output timestamp of the frame that came last
+};
+
+// An accepted packet, renumbered.
+struct leg_packet {
+	uint64_t seq; // output
+	uint32_t ts;  // output
+	uint16_t payload_off;
+	uint16_t payload_bytes;
+	bool marker;
+	bool in_order; // newest so far
+	bool key;      // video: an IDR slice begins in it
+	bool params;   // video: only what leads an access unit
+	bool begins;   // the first of its timestamp
+};
+
+enum leg_change {
+	LEG_CHANGE_UP = 1 << 0,	    // the first packet after silence
+	LEG_CHANGE_PARAMS = 1 << 1, // profile or channel count became known or changed
+	LEG_CHANGE_RESTART = 1 << 2,
+};
+
+// conf is copied; norm and state are the leg's places in the region.
+void leg_init(struct leg *, enum leg_kind, const struct region_leg_conf *conf,
+	struct region_leg_norm *norm, struct region_leg_state *state);
+
+// Judge one datagram that came to the leg's RTP port; counts in state.
+// max_bytes: longest RTP payload that still fits the viewers' path once sealed.
+// changes:   enum leg_change flags.
+// Return:    0; else -(reason + 1), reason being an enum drop_reason, counted in the leg's state.
+int leg_accept(struct leg *, struct stream_clock *, const struct net_addr *from, const uint8_t *pkt,
+	uint16_t pkt_bytes, uint16_t max_bytes, uint64_t now_ns, struct leg_packet *out,
+	unsigned int *changes);
+
+// Judge one RTCP datagram of the source; sender reports move the clock.
+// Return: 0; else -(reason + 1), counted.
+int leg_accept_rtcp(struct leg *, struct stream_clock *, const struct net_addr *from,
+	const uint8_t *pkt, uint16_t pkt_bytes, uint64_t now_ns);
+
+// Count a drop of this leg and remember who sent it.
+// Return: -(reason + 1).
+int leg_refuse(struct leg *, const struct net_addr *from, enum drop_reason);
+
+// Call now and then. Return: true when the leg has just fallen silent.
+bool leg_check_silence(struct leg *, uint64_t now_ns);

@@ -1,0 +1,9 @@
+// A Linux interface as AF_XDP sees it.
+#pragma once
+
+// How many receive queues the interface spreads its packets over.
+// Return: 1 or more; -ENODEV no such interface, other -errno.
+int iface_queues(const char *ifname);
+
+// The interfaces there are, "lo, eth0", for a message.
+void iface_list(char *out, unsigned int cap);

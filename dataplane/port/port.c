@@ -1,0 +1,306 @@
+#include "dataplane/port/port.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/mount.h>
+
+#include <grp.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/abi/log.h"
+#include "dataplane/port/eal.h"
+#include "dataplane/port/iface.h"
+#include "ebpf/steer_loader.h"
+
+#define WANTED_OFFLOADS (RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM)
+
+static int start_eal(const struct conf *conf, unsigned int n_queues)
+{
+	struct eal_args args;
+	char *argv[EAL_MAX_ARGS + 1]; // the EAL moves them about
+	int rc = eal_args_make(conf, n_queues, &args);
+
+	if (rc == 0) {
+		memcpy(argv, args.argv, sizeof(argv));
+		rc = rte_eal_init(args.argc, argv) < 0 ? -rte_errno : 0;
+	}
+	if (rc < 0)
+		log_error("DPDK does not start: %s; are %u MiB of huge pages free "
+			  "(/proc/meminfo, HugePages_Free) and the device there?",
+			strerror(-rc), conf->dataplane.memory_mib);
+	eal_args_fini(&args);
+	return rc;
+}
+
+// Before DPDK touches an AF_XDP interface: is it there, is it free, how many queues has it.
+static int check_interface(const struct conf *conf)
+{
+	const char *ifname = conf->dataplane.interface;
+	int queues = iface_queues(ifname), rc;
+	char list[256];
+
+	if (queues == -ENODEV) {
+		iface_list(list, sizeof(list));
+		log_error("[dataplane] interface: no interface %s here; expected one of: %s",
+			ifname, list);
+		return queues;
+	}
+	if (queues < 0 || queues > PORT_MAX_QUEUES || queues < conf->dataplane.n_cores) {
+		log_error("interface %s has %d receive queues; expected %u (one a core) to %d; "
+			  "set them with: ethtool -L %s rx N tx N (or combined N)",
+			ifname, queues, conf->dataplane.n_cores, PORT_MAX_QUEUES, ifname);
+		return -EINVAL;
+	}
+	rc = steer_clean(ifname);
+	if (rc < 0) {
+		log_error("interface %s: %s; take it off with: ip link set dev %s xdp off", ifname,
+			rc == -EBUSY ? "another XDP program is attached" : strerror(-rc), ifname);
+		return rc;
+	}
+	return queues;
+}
+
+static int make_pools(struct port_set *set, uint16_t priv_bytes)
+{
+	for (uint16_t w = 0; w < set->n_workers; w++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "worker%u", w);
+		set->workers[w].pool = rte_pktmbuf_pool_create(name, PORT_POOL_MBUFS, 256,
+			priv_bytes, RTE_MBUF_DEFAULT_BUF_SIZE, rte_lcore_to_socket_id(w + 1u));
+		if (!set->workers[w].pool) {
+			log_error("no memory for the packets of worker %u: raise [dataplane] "
+				  "memory_mib, and the huge pages with it",
+				w);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static uint64_t port_offloads(uint16_t port_id)
+{
+	struct rte_eth_dev_info info;
+
+	if (rte_eth_dev_info_get(port_id, &info) < 0)
+		return 0;
+	if ((info.tx_offload_capa & WANTED_OFFLOADS) != WANTED_OFFLOADS)
+		return 0;
+	return WANTED_OFFLOADS;
+}
+
+static int configure_port(
+	struct port_set *set, uint16_t port_id, uint16_t n_queues, uint16_t first_worker)
+{
+	struct rte_eth_conf conf = { .txmode.offloads = set->offload ? WANTED_OFFLOADS : 0 };
+	int rc;
+
+	if (n_queues > 1)
+		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+	if (n_queues > 1)
+		conf.rx_adv_conf.rss_conf.rss_hf = RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP;
+	rc = rte_eth_dev_configure(port_id, n_queues, n_queues, &conf);
+	for (uint16_t q = 0; rc == 0 && q < n_queues; q++) {
+		uint16_t w = (uint16_t)((first_worker + q) % set->n_workers);
+		int node = rte_eth_dev_socket_id(port_id);
+
+		rc = rte_eth_rx_queue_setup(port_id, q, PORT_RX_DESCS,
+			(unsigned int)(node < 0 ? 0 : node), NULL, set->workers[w].pool);
+		if (rc == 0)
+			rc = rte_eth_tx_queue_setup(port_id, q, PORT_TX_DESCS,
+				(unsigned int)(node < 0 ? 0 : node), NULL);
+	}
+	return rc;
+}
+
+static void share_out(struct port_set *set, uint16_t port_id, uint16_t queue, uint16_t worker)
+{
+	struct port_share *share = &set->workers[worker];
+	struct port_queue pair = { .port_id = port_id, .queue = queue };
+
+	if (share->n_rx == 0)
+		share->tx = pair;
+	share->rx[share->n_rx++] = pair;
+}
+
+static int configure_ports(struct port_set *set)
+{
+	uint16_t n_queues = set->interface[0] ? 1 : set->n_workers;
+	uint16_t port_id;
+	int rc;
+
+	set->offload = true;
+	RTE_ETH_FOREACH_DEV(port_id)
+	{
+		if (set->n_ports == PORT_MAX_QUEUES || (!set->interface[0] && set->n_ports == 1))
+			break;
+		set->offload &= port_offloads(port_id) != 0;
+		set->ports[set->n_ports++] = port_id;
+	}
+	if (set->n_ports == 0) {
+		log_error("no DPDK port: is the device named in [dataplane] device bound to "
+			  "vfio-pci and free?");
+		return -ENODEV;
+	}
+	for (uint16_t p = 0; p < set->n_ports; p++) {
+		// Each AF_XDP port attaches a copy of the program, and an interface carries one at
+		// a time: the one before goes, the last stays.
+		if (p > 0 && set->interface[0])
+			steer_clean(set->interface);
+		rc = configure_port(set, set->ports[p], n_queues, p);
+		if (rc < 0) {
+			log_error(
+				"port %u does not take %u queues: %s", p, n_queues, strerror(-rc));
+			return rc;
+		}
+		for (uint16_t q = 0; q < n_queues; q++)
+			share_out(set, set->ports[p], q, (uint16_t)((p + q) % set->n_workers));
+	}
+	return 0;
+}
+
+static int start_ports(struct port_set *set)
+{
+	for (uint16_t p = 0; p < set->n_ports; p++) {
+		int rc = rte_eth_dev_start(set->ports[p]);
+
+		if (rc < 0) {
+			log_error("port %u does not start: %s", p, strerror(-rc));
+			return rc;
+		}
+	}
+	return 0;
+}
+
+struct private_configure {
+	struct port_set *set;
+	int rc;
+};
+
+// libbpf pins xsks_map under /sys/fs/bpf so that the program's copies, one a queue, share it. This
+// thread sees a bpffs of its own there: nothing reaches the host's, and all is gone with it.
+static void *configure_privately(void *arg)
+{
+	struct private_configure *p = arg;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("millrace", "/sys/fs/bpf", "bpf", 0, NULL) < 0) {
+		p->rc = -errno;
+		log_error(
+			"no private bpffs on /sys/fs/bpf: %s; the data plane starts as root, on a "
+			"kernel with CONFIG_BPF_SYSCALL",
+			strerror(errno));
+		return NULL;
+	}
+	p->rc = configure_ports(p->set);
+	return NULL;
+}
+
+static int configure_ports_af_xdp(struct port_set *set)
+{
+	struct private_configure p = { .set = set };
+	pthread_t thread;
+	int rc = pthread_create(&thread, NULL, configure_privately, &p);
+
+	if (rc != 0)
+		return -rc;
+	pthread_join(thread, NULL);
+	return p.rc;
+}
+
+static int publish(const struct conf *conf)
+{
+	uint32_t gid = 0;
+	int rc;
+
+	if (conf->dataplane.group[0]) {
+		const struct group *g = getgrnam(conf->dataplane.group);
+
+		if (!g) {
+			log_error("[dataplane] group: no group %s on this system",
+				conf->dataplane.group);
+			return -ENOENT;
+		}
+		gid = g->gr_gid;
+	}
+	rc = steer_publish(conf->dataplane.interface, gid);
+	if (rc < 0)
+		log_error("the steering maps of %s cannot be pinned under %s: %s",
+			conf->dataplane.interface, STEER_PIN_ROOT, strerror(-rc));
+	return rc;
+}
+
+int port_set_start(const struct conf *conf, uint16_t priv_bytes, struct port_set *set)
+{
+	bool af_xdp = conf->dataplane.interface[0];
+	int queues = 0, rc;
+
+	memset(set, 0, sizeof(*set));
+	set->n_workers = conf->dataplane.n_cores;
+	if (af_xdp) {
+		queues = check_interface(conf);
+		if (queues < 0)
+			return queues;
+	}
+	rc = start_eal(conf, (unsigned int)queues);
+	if (rc < 0)
+		return rc;
+	set->eal_started = true;
+	if (af_xdp)
+		snprintf(
+			set->interface, sizeof(set->interface), "%.63s", conf->dataplane.interface);
+	rc = make_pools(set, priv_bytes);
+	if (rc == 0)
+		rc = af_xdp ? configure_ports_af_xdp(set) : configure_ports(set);
+	if (rc == 0)
+		rc = start_ports(set);
+	if (rc == 0 && af_xdp)
+		rc = publish(conf);
+	return rc;
+}
+
+static int set_rights(cap_flag_value_t net_admin)
+{
+	const cap_value_t kept[] = { CAP_NET_ADMIN };
+	cap_t caps = cap_init();
+	int rc = 0;
+
+	if (!caps)
+		return -ENOMEM;
+	if (cap_set_flag(caps, CAP_PERMITTED, 1, kept, CAP_SET) < 0 ||
+		cap_set_flag(caps, CAP_EFFECTIVE, 1, kept, net_admin) < 0 || cap_set_proc(caps) < 0)
+		rc = -errno;
+	cap_free(caps);
+	return rc;
+}
+
+int port_drop_rights(void)
+{
+	return set_rights(CAP_CLEAR);
+}
+
+void port_set_stop(struct port_set *set)
+{
+	if (!set->eal_started)
+		return;
+	if (set->interface[0]) {
+		set_rights(CAP_SET);
+		steer_unpublish(set->interface);
+	}
+	for (uint16_t p = 0; p < set->n_ports; p++) {
+		rte_eth_dev_stop(set->ports[p]);
+		rte_eth_dev_close(set->ports[p]);
+	}
+	for (uint16_t w = 0; w < set->n_workers; w++)
+		rte_mempool_free(set->workers[w].pool);
+	rte_eal_cleanup();
+	set->eal_started = false;
+}

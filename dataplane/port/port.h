@@ -1,0 +1,58 @@
+// The DPDK side of the machine: start the EAL from the configuration, make the memory pools, start
+// the ports, and take all of it down again. Main thread only.
+// With AF_XDP each queue of the interface becomes a DPDK port of one queue (the driver allows no
+// more on a veth); any other device is one port with a queue a worker. Workers see only the pairs.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_mempool.h>
+
+#include "dataplane/abi/conf.h"
+#include "dataplane/abi/region.h"
+
+enum {
+	PORT_MAX_QUEUES = 16, // receive queues a worker may own
+	PORT_BURST = 32,
+	PORT_RX_DESCS = 2048,
+	PORT_TX_DESCS = 2048,
+	PORT_POOL_MBUFS = 16383,
+};
+
+struct port_queue {
+	uint16_t port_id;
+	uint16_t queue;
+};
+
+// What one worker owns.
+struct port_share {
+	struct port_queue rx[PORT_MAX_QUEUES];
+	uint16_t n_rx;
+	struct port_queue tx;
+	struct rte_mempool *pool;
+};
+
+// All ports together.
+struct port_set {
+	struct port_share workers[REGION_MAX_WORKERS];
+	uint16_t n_workers;
+	uint16_t ports[PORT_MAX_QUEUES];
+	uint16_t n_ports;
+	bool offload;	    // UDP and IPv4 checksums on send
+	char interface[64]; // AF_XDP: where the program is attached; ""
+	bool eal_started;
+};
+
+// Start EAL and ports; each failure is logged with its remedy.
+// priv_bytes: room for private data in each mbuf.
+// Return:     0; -errno. port_set_stop is right after a failure too.
+int port_set_start(const struct conf *, uint16_t priv_bytes, struct port_set *out);
+
+// Stop ports, detach and unpublish the program, clean the EAL up. The workers must have ended.
+void port_set_stop(struct port_set *);
+
+// Give up every right that is needed only to start; those to detach the program stay permitted,
+// for port_set_stop. Call in each thread.
+// Return: 0; -errno.
+int port_drop_rights(void);

@@ -1,0 +1,68 @@
+#include "dataplane/srtp/priv/replay.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+static int window_find(const struct srtp_replay *r, uint32_t ssrc)
+{
+	for (uint32_t i = 0; i < r->n_windows; i++)
+		if (r->windows[i].ssrc == ssrc)
+			return (int)i;
+	return -ENOENT;
+}
+
+static bool window_has(const struct srtp_replay_window *w, uint32_t distance)
+{
+	return w->seen[distance / 64] >> (distance % 64) & 1;
+}
+
+int srtp_replay_check(const struct srtp_replay *r, uint32_t ssrc, uint32_t index)
+{
+	int at = window_find(r, ssrc);
+	const struct srtp_replay_window *w;
+
+	if (at < 0)
+		return r->n_windows == SRTP_REPLAY_SSRC_MAX ? -ENOBUFS : 0;
+	w = &r->windows[at];
+	if (index > w->highest)
+		return 0;
+	if (w->highest - index >= SRTP_REPLAY_WINDOW || window_has(w, w->highest - index))
+		return -ESTALE;
+	return 0;
+}
+
+static void window_slide(struct srtp_replay_window *w, uint32_t by)
+{
+	if (by >= SRTP_REPLAY_WINDOW) {
+		w->seen[0] = 0;
+		w->seen[1] = 0;
+	} else if (by >= 64) {
+		w->seen[1] = w->seen[0] << (by - 64);
+		w->seen[0] = 0;
+	} else if (by > 0) {
+		w->seen[1] = w->seen[1] << by | w->seen[0] >> (64 - by);
+		w->seen[0] <<= by;
+	}
+}
+
+void srtp_replay_commit(struct srtp_replay *r, uint32_t ssrc, uint32_t index)
+{
+	int at = window_find(r, ssrc);
+	struct srtp_replay_window *w;
+	uint32_t distance;
+
+	if (at < 0) {
+		assert(r->n_windows < SRTP_REPLAY_SSRC_MAX);
+		at = (int)r->n_windows++;
+		r->windows[at] = (struct srtp_replay_window){ .ssrc = ssrc, .highest = index };
+	}
+	w = &r->windows[at];
+	if (index > w->highest) {
+		window_slide(w, index - w->highest);
+		w->highest = index;
+	}
+	distance = w->highest - index;
+	w->seen[distance / 64] |= UINT64_C(1) << (distance % 64);
+}

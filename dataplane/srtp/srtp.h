@@ -1,0 +1,91 @@
+// SRTP and SRTCP of one viewer: seal what leaves, open the reports that come back.
+// Two engines stand behind one narrow interface: "fast" (Intel's multi-buffer library) and
+// "libsrtp2" (portable, and the oracle of the tests). Used by the worker threads only: an engine
+// and the sessions made from it belong to one thread.
+// Source: RFC 3711; RFC 7714; RFC 5764 4.2.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/abi/srtp_keys.h"
+
+enum srtp_engine_kind {
+	SRTP_ENGINE_FAST,
+	SRTP_ENGINE_LIBSRTP2,
+};
+
+struct srtp_engine;
+struct srtp_session;
+
+// One RTP packet to seal, out of place.
+struct srtp_seal_op {
+	struct srtp_session *session;
+	const uint8_t *payload; // plaintext, read only: shared by all viewers
+	uint8_t *pkt;	    // in: the RTP header, hdr_bytes of it; out: ciphertext and tag behind
+	uint16_t hdr_bytes; // with CSRC list and extension
+	uint16_t payload_bytes;
+	uint64_t index; // ROC << 16 | SEQ; SEQ equals the header's
+};
+
+// Return: whether this CPU and this build can run the engine at all.
+bool srtp_engine_usable(enum srtp_engine_kind);
+
+// out:    owned by the caller, ended with srtp_engine_destroy.
+// Return: 0; -ENOTSUP no such engine on this CPU, -ENOMEM.
+int srtp_engine_create(enum srtp_engine_kind, struct srtp_engine **out);
+
+// The sessions made from it must be gone. NULL is fine.
+void srtp_engine_destroy(struct srtp_engine *);
+
+// The name as the configuration file writes it: "fast", "libsrtp2".
+const char *srtp_engine_name(const struct srtp_engine *);
+
+// Derive a viewer's session keys.
+// local:  master of what we send (the server's write keys); copied.
+// remote: master of what the viewer sends (the client's write keys); copied.
+// out:    owned by the caller, ended with srtp_session_destroy.
+// Return: 0; -EINVAL a profile that is none, -ENOTSUP one this engine lacks, -ENOMEM.
+// Source: RFC 3711 4.3.1 (labels 0 to 5, rate 0); RFC 7714 11.
+int srtp_session_create(struct srtp_engine *, uint16_t profile, const struct srtp_master *local,
+	const struct srtp_master *remote, struct srtp_session **out);
+
+// Wipe the keys and free. NULL is fine.
+void srtp_session_destroy(struct srtp_session *);
+
+// Heap and engine memory that one session takes, for sizing and for the bench. What libsrtp2
+// allocates cannot be asked: there it is a measured number.
+size_t srtp_session_bytes(const struct srtp_session *);
+
+// Seal a burst. Ops of different sessions and profiles may be mixed; the op order within one
+// session is kept. A packet grows by its profile's tag_bytes; the room must be there.
+// The same (key, index) must never come with another plaintext; the same with the same is a resend.
+// status: per op, 0 or -errno: -EMSGSIZE a header below 12 bytes or a packet above a datagram, -EIO
+//         the engine failed. The libsrtp2 engine also: -ESTALE an index 32704 or more behind the
+//         highest, -ENOBUFS more than 8 SSRCs sent, -EINVAL hdr_bytes is not what the header says.
+// Return: how many ops were sealed; on return none is in flight.
+// Source: RFC 3711 3.3, 4.1.1, 4.2; RFC 7714 8.1, 8.2.
+unsigned int srtp_seal_rtp(
+	struct srtp_engine *, const struct srtp_seal_op *ops, unsigned int n_ops, int *status);
+
+// Seal one RTCP compound packet in place.
+// pkt:       pkt_bytes of plain RTCP with SRTP_RTCP_OVERHEAD_MAX_BYTES of room behind.
+// index:     31 bits; starts at 1, rises with each packet of one sender SSRC.
+// out_bytes: size after sealing; untouched on failure.
+// Return:    0; -EMSGSIZE shorter than 8 bytes or too long to seal, -ERANGE index 0 or spent, -EIO.
+//            The libsrtp2 engine also: -ERANGE an index not above the last or 2^20 past it,
+//            -ENOBUFS more than 8 SSRCs sent.
+// Source:    RFC 3711 3.4; RFC 7714 9.
+int srtp_seal_rtcp(struct srtp_session *, uint8_t *pkt, uint16_t pkt_bytes, uint32_t index,
+	uint16_t *out_bytes);
+
+// Check for replay per sender SSRC, authenticate, then decrypt one SRTCP packet in place.
+// A packet with E=0 is authenticated and handed on as it is.
+// pkt:       after a refusal its bytes are undefined.
+// out_bytes: size of the plain compound packet; untouched on failure.
+// Return:    0; -EBADMSG tag, -ESTALE replay or 128 behind, -EMSGSIZE short, -ENOBUFS a fifth
+//            sender SSRC, -EIO or -ENOMEM the engine failed.
+// State:     window and SSRC table move only once the tag verifies.
+// Source:    RFC 3711 3.3.2, 3.4; RFC 7714 9.3.
+int srtp_open_rtcp(struct srtp_session *, uint8_t *pkt, uint16_t pkt_bytes, uint16_t *out_bytes);
