@@ -248,6 +248,7 @@ static int open_signals(void)
 static int start_http(struct core *core)
 {
 	const struct conf *conf = core->conf;
+	const struct net_addr any = { .family = NET_IPV6 };
 	char text[NET_ADDR_TEXT_BYTES];
 	struct http_server_conf http = { .address = conf->http.address,
 		.max_body_bytes = conf->http.max_body_bytes,
@@ -256,6 +257,10 @@ static int start_http(struct core *core)
 
 	http.address.port_be = htons(conf->http.port);
 	rc = http_server_start(&http, &core->http);
+	if (rc == -EAFNOSUPPORT && net_ip_equal(&conf->http.address, &any)) {
+		http.address.family = NET_IPV4; // a host without IPv6
+		rc = http_server_start(&http, &core->http);
+	}
 	if (rc == -EADDRINUSE)
 		log_error("[http] port: %s is in use; end what holds it, or choose another port",
 			net_addr_text(&http.address, text));

@@ -153,6 +153,8 @@ const UNITS = {
   ms: (value) => `${number(value)} ms`,
   ns: (value) => `${number(value)} ns`,
   pct: (value) => `${number(value, 1)} %`,
+  percent: (value) => `${number(value, 1)} %`,
+  port: String,
   pps: (value) => `${count(value)} / s`,
   s: (value) => (value < 60 ? `${number(value)} s` : age(value)),
   us: (value) => `${number(value)} µs`,

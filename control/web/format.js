@@ -1,7 +1,10 @@
 // Numbers as people read them, and elements in one call.
 
 export function number(value, digits = 2) {
-  return value.toLocaleString('en-GB', { maximumFractionDigits: digits });
+  return value.toLocaleString('en-GB', {
+    maximumFractionDigits: digits,
+    useGrouping: 'min2',
+  });
 }
 
 // 1 234, 56.7 k, 8.9 M

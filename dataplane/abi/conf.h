@@ -59,7 +59,7 @@ struct conf {
 		uint16_t last_port;  // default 29999
 	} ingest;
 	struct {
-		struct net_addr address;  // default 0.0.0.0 (any); [::] allowed
+		struct net_addr address;  // default any: [::], which takes IPv4 too
 		uint16_t port;		  // default 8080
 		uint32_t max_body_bytes;  // default 131072
 		uint32_t max_connections; // default 1024

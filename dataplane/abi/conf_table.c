@@ -98,9 +98,9 @@ const struct conf_option conf_options[] = {
 	NUMBER(ingest, last_port, 2, 65535, 29999,
 		"Last one"),
 
-	ADDRESS(http, address, "0.0.0.0",
-		"Address that the HTTP server listens on; 0.0.0.0 or any: all of IPv4, [::]: all of "
-		"IPv6 and IPv4"),
+	ADDRESS(http, address, "any",
+		"Address that the HTTP server listens on; any or [::]: all of IPv6 and IPv4, 0.0.0.0: "
+		"all of IPv4"),
 	NUMBER(http, port, 1, 65535, 8080,
 		"Its TCP port"),
 	NUMBER(http, max_body_bytes, 1024, 16777216, 131072,

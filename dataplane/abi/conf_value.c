@@ -192,7 +192,7 @@ static int parse_address(const struct conf_option *option, const char *text, str
 {
 	struct net_addr addr;
 
-	if (parse_ip(strcmp(text, "any") == 0 ? "0.0.0.0" : text, &addr) < 0)
+	if (parse_ip(strcmp(text, "any") == 0 ? "::" : text, &addr) < 0)
 		return -EINVAL;
 	memcpy(field_of(option, conf), &addr, sizeof(addr));
 	return 0;

@@ -139,6 +139,19 @@ static bool timestamp_jumps(const struct leg *leg, uint32_t in_ts)
 	return delta > LEG_MAX_FORWARD_S * hz || delta < -LEG_MAX_BACKWARD_S * hz;
 }
 
+static void take_early_report(struct leg *leg, struct stream_clock *clock, uint64_t now_ns)
+{
+	uint64_t rx_ns = leg->early.rx_ns;
+
+	leg->early.rx_ns = 0;
+	if (rx_ns == 0 || leg->early.ssrc != leg->norm->ssrc ||
+		now_ns - rx_ns > LEG_EARLY_REPORT_MS * NS_PER_MS)
+		return;
+	stream_clock_report(
+		clock, leg->kind, leg->early.ts + leg->norm->ts_shift, leg->early.ntp, rx_ns);
+	leg->state->source_reports++;
+}
+
 // Return: 0 and the input's extended sequence number; else a drop.
 static int place(struct leg *leg, struct stream_clock *clock, const struct net_addr *from,
 	const struct rtp_packet *p, uint64_t now_ns, uint64_t *in_seq, unsigned int *changes)
@@ -173,6 +186,7 @@ static int place(struct leg *leg, struct stream_clock *clock, const struct net_a
 	}
 	adopt_source(leg, from, p, now_ns);
 	stream_clock_reset(clock, leg->kind);
+	take_early_report(leg, clock, now_ns);
 	*in_seq = n->in_highest;
 	*changes |= LEG_CHANGE_RESTART;
 	return 0;
@@ -297,10 +311,15 @@ int leg_accept_rtcp(struct leg *leg, struct stream_clock *clock, const struct ne
 	if (rtcp_walk_begin(&walk, pkt, pkt_bytes) < 0)
 		return leg_refuse(leg, from, DROP_INGEST_RTCP_BAD);
 	while (rtcp_walk_next(&walk, &p)) {
-		if (!rtcp_sender_get(&p, &ssrc, &ntp, &ts))
+		if (!rtcp_sender_get(&p, &ssrc, &ntp, &ts) || ntp == 0)
 			continue;
-		if (!leg->norm->has_source || ssrc != leg->norm->ssrc || ntp == 0)
+		if (!leg->norm->has_source || ssrc != leg->norm->ssrc) {
+			leg->early.ssrc = ssrc;
+			leg->early.ts = ts;
+			leg->early.ntp = ntp;
+			leg->early.rx_ns = now_ns;
 			continue;
+		}
 		stream_clock_report(clock, leg->kind, ts + leg->norm->ts_shift, ntp, now_ns);
 		leg->state->source_reports++;
 	}

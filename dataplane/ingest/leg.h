@@ -19,6 +19,7 @@ enum {
 	LEG_DOWN_MS = 2000,	   // without a packet
 	LEG_MAX_FORWARD_S = 5,	   // of timestamp in one step; more is re-anchored
 	LEG_MAX_BACKWARD_S = 1,
+	LEG_EARLY_REPORT_MS = 5000, // how long a report waits for its source
 };
 
 struct leg {
@@ -31,6 +32,13 @@ struct leg {
 	bool probation;			// the next packet decides whether the sequence restarted
 	uint16_t probation_seq;
 	uint32_t frame_ts; // output timestamp of the frame that came last
+	// A sender report that came before its source's first packet: encoders send it first.
+	struct {
+		uint64_t ntp;
+		uint64_t rx_ns; // 0: none
+		uint32_t ssrc;
+		uint32_t ts; // input
+	} early;
 };
 
 // An accepted packet, renumbered.

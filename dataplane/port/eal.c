@@ -110,6 +110,8 @@ int eal_args_make(const struct conf *conf, unsigned int n_queues, struct eal_arg
 	// One contiguous pool is what AF_XDP registers; physical addresses would split it.
 	rc = rc < 0 ? rc : add(out, "--iova-mode=va");
 	rc = rc < 0 ? rc : add(out, "--log-level=warning");
+	// Its notes on huge page sizes that nobody asked for alarm for nothing.
+	rc = rc < 0 ? rc : add(out, "--log-level=lib.eal:error");
 	rc = rc < 0 ? rc : add(out, "-m%u", conf->dataplane.memory_mib);
 	rc = rc < 0 ? rc : add_lcores(out, conf);
 	if (rc == 0)

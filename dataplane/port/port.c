@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include <grp.h>
 #include <rte_eal.h>
@@ -58,6 +59,13 @@ static int check_interface(const struct conf *conf)
 			  "set them with: ethtool -L %s rx N tx N (or combined N)",
 			ifname, queues, conf->dataplane.n_cores, PORT_MAX_QUEUES, ifname);
 		return -EINVAL;
+	}
+	if (access(conf->dataplane.steer_program, R_OK) < 0) {
+		log_error(
+			"[dataplane] steer_program: cannot read %s: %s; expected the steer.o that "
+			"is built and installed with this program",
+			conf->dataplane.steer_program, strerror(errno));
+		return -errno;
 	}
 	rc = steer_clean(ifname);
 	if (rc < 0) {

@@ -46,7 +46,7 @@ static const struct row {
 	{ "media", "dscp", "63", FIELD(media.dscp), 63 },
 	{ "ingest", "first_port", "20002", FIELD(ingest.first_port), 20002 },
 	{ "ingest", "last_port", "65535", FIELD(ingest.last_port), 65535 },
-	{ "http", "address", "[::1]", FIELD(http.address.family), NET_IPV6 },
+	{ "http", "address", "127.0.0.1", FIELD(http.address.family), NET_IPV4 },
 	{ "http", "port", "1", FIELD(http.port), 1 },
 	{ "http", "max_body_bytes", "16777216", FIELD(http.max_body_bytes), 16777216 },
 	{ "http", "max_connections", "7", FIELD(http.max_connections), 7 },
@@ -110,7 +110,7 @@ static void test_defaults(void **state)
 	assert_int_equal(conf->media.dscp, 34);
 	assert_int_equal(conf->ingest.first_port, 20000);
 	assert_int_equal(conf->ingest.last_port, 29999);
-	assert_int_equal(conf->http.address.family, NET_IPV4);
+	assert_int_equal(conf->http.address.family, NET_IPV6);
 	assert_int_equal(conf->http.port, 8080);
 	assert_int_equal(conf->http.max_body_bytes, 131072);
 	assert_int_equal(conf->http.max_connections, 1024);
@@ -272,7 +272,7 @@ static void test_http_address(void **state)
 	static const struct {
 		const char *text, *shown;
 	} good[] = {
-		{ "any", "0.0.0.0:0" },
+		{ "any", "[::]:0" },
 		{ "0.0.0.0", "0.0.0.0:0" },
 		{ "::", "[::]:0" },
 		{ "[::]", "[::]:0" },
