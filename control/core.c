@@ -308,7 +308,6 @@ static int start(struct core *core)
 
 static void stop(struct core *core)
 {
-	http_server_stop(core->http);
 	link_close(core->api.link);
 	core->api.link = NULL;
 	if (core->api.streams)
@@ -318,6 +317,7 @@ static void stop(struct core *core)
 	session_table_destroy(core->api.sessions);
 	stream_store_destroy(core->api.streams);
 	dtls_context_destroy(core->api.dtls);
+	http_server_stop(core->http); // last: what is torn down above answers its requests
 	if (core->signal_fd >= 0)
 		close(core->signal_fd);
 }

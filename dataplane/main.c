@@ -96,7 +96,7 @@ static int run(struct edge *edge, struct serve *serve)
 
 	for (uint16_t id = 0; id < edge->n_workers; id++)
 		rte_eal_remote_launch(worker_run, &edge->workers[id], id + 1u);
-	rc = port_drop_rights();
+	rc = port_drop_main_rights();
 	if (rc == 0) {
 		log_info("ready: %u worker%s, engine %s, control at %s", edge->n_workers,
 			edge->n_workers == 1 ? "" : "s", edge->region->header->engine, serve->path);

@@ -22,9 +22,11 @@ struct pending {
 	uint64_t due_ms;
 	link_ack_cb cb;
 	void *arg;
-	uint16_t left; // acknowledgements still to come
+	uint16_t waits_for; // a bit for each worker that has not answered
 	int16_t status;
 };
+
+static_assert(REGION_MAX_WORKERS <= 16, "a pending command has a bit for each worker");
 
 struct link {
 	struct region region;
@@ -150,15 +152,18 @@ int link_wake_fd(const struct link *l)
 
 // ---- up ----------------------------------------------------------------------------------------
 
-static void take_ack(struct link *l, const struct ring_event *e)
+static void take_ack(struct link *l, uint16_t worker, const struct ring_event *e)
 {
 	struct pending *p = &l->pending[e->seq % LINK_PENDING];
+	uint16_t bit = (uint16_t)(1u << worker);
 
-	if (p->seq != e->seq || e->seq == 0)
-		return; // answered as overdue already
-	if (e->status < 0 && p->status == 0)
-		p->status = (int16_t)(e->status < -4095 ? -EIO : e->status);
-	if (--p->left == 0)
+	// Answered as overdue already, said twice, or not this worker's to say.
+	if (p->seq != e->seq || e->seq == 0 || !(p->waits_for & bit))
+		return;
+	if (e->status != 0 && p->status == 0)
+		p->status = (int16_t)(e->status > 0 || e->status < -4095 ? -EIO : e->status);
+	p->waits_for &= (uint16_t)~bit;
+	if (p->waits_for == 0)
 		answer(p);
 }
 
@@ -170,7 +175,7 @@ static bool poll_events(struct link *l, uint16_t worker)
 	while (n < LINK_BURST && ring_get(l->region.rings[worker].event, &e, sizeof(e)) == 0) {
 		n++;
 		if (e.kind == RING_ACK)
-			take_ack(l, &e);
+			take_ack(l, worker, &e);
 		else
 			l->handlers.event(l->handlers.ctx, &e);
 	}
@@ -255,11 +260,12 @@ int link_command(struct link *l, uint16_t worker, enum ring_command_kind kind, u
 	*p = (struct pending){ .seq = c.seq,
 		.due_ms = region_now_ns() / NS_PER_MS + LINK_ACK_MS,
 		.cb = cb,
-		.arg = arg,
-		.left = (uint16_t)(to - from) };
+		.arg = arg };
 	l->next_seq++;
-	for (uint16_t w = from; w < to; w++)
+	for (uint16_t w = from; w < to; w++) {
+		p->waits_for |= (uint16_t)(1u << w);
 		put_command(l, w, &c);
+	}
 	return 0;
 }
 

@@ -41,15 +41,15 @@ enum sdp_verdict {
 // One leg of the stream, as the answer must describe it.
 struct sdp_stream_leg {
 	bool present;
-	bool stereo;		 // audio
-	bool profile_known;	 // video: profile_level_id is from the source's SPS or its configuration
+	bool stereo;	    // audio
+	bool profile_known; // video: profile_level_id is from the source's SPS or its configuration
 	uint8_t profile_level_id[3]; // profile_idc, constraint flags, level_idc
 };
 
 // What the server brings to an answer. Borrowed for the call.
 struct sdp_local {
 	const struct ice_credentials *ice;
-	const char *fingerprint_sha256; // "AB:CD:…", 32 bytes
+	const char *fingerprint_sha256;	   // "AB:CD:…", 32 bytes
 	const struct net_addr *candidates; // most reachable first, ports set
 	uint8_t n_candidates;
 	uint64_t origin_id; // below 2^63, unique
@@ -93,8 +93,8 @@ struct sdp_negotiated {
 //        only cause and codec_missing are.
 // answer: text of answer_bytes, a NUL behind it; holds nothing of use on another verdict.
 enum sdp_verdict sdp_negotiate(const char *offer, size_t offer_bytes,
-	const struct sdp_stream_leg *legs, const struct sdp_local *local, struct sdp_negotiated *out,
-	char *answer, size_t answer_cap, size_t *answer_bytes);
+	const struct sdp_stream_leg *legs, const struct sdp_local *local,
+	struct sdp_negotiated *out, char *answer, size_t answer_cap, size_t *answer_bytes);
 
 // One fragment of a PATCH body (RFC 8840 9.2).
 struct sdp_fragment {
@@ -113,5 +113,5 @@ enum sdp_verdict sdp_fragment_parse(
 // mid:    of the tagged section; empty: it has none.
 // out:    text of out_bytes, a NUL behind it.
 // Return: 0; -ENOBUFS.
-int sdp_fragment_write(const struct sdp_local *, const char *mid, enum leg_kind tagged,
-	char *out, size_t out_cap, size_t *out_bytes);
+int sdp_fragment_write(const struct sdp_local *, const char *mid, enum leg_kind tagged, char *out,
+	size_t out_cap, size_t *out_bytes);

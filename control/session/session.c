@@ -167,11 +167,12 @@ static int make_session(
 void session_give_slot_back(struct session_table *t, uint16_t index)
 {
 	struct region_peer *slot = &link_region(t->link)->peers[index];
-	uint32_t generation = (slot->conf.generation | 1) + 1; // even: free
+	struct region_peer_conf *conf = &slot->conf;
+	uint32_t generation = (conf->generation | 1) + 1; // even: free
 
-	explicit_bzero(&slot->conf, sizeof(slot->conf));
+	explicit_bzero(conf, sizeof(*conf));
 	explicit_bzero(&slot->session, sizeof(slot->session));
-	slot->conf.generation = generation;
+	conf->generation = generation;
 	t->free_slots[t->n_free++] = index;
 }
 
@@ -325,7 +326,7 @@ static void check_setup(struct session *s, uint64_t now_ms)
 
 	if (s->dtls)
 		dtls_conn_tick(s->dtls);
-	if (now_ms - s->created_ms >= limit_ms)
+	if (now_ms > s->created_ms && now_ms - s->created_ms >= limit_ms)
 		session_end(s, SESSION_END_SETUP_TIMEOUT);
 }
 
@@ -348,6 +349,7 @@ void session_tick(struct session_table *t, uint64_t now_ms)
 	t->stray_budget = SESSION_STRAY_PER_TICK;
 	if (!t->link)
 		return;
+	session_retry_orphans(t, now_ms);
 	DL_FOREACH_SAFE(t->all, s, next)
 	{
 		if (s->end_wanted) {

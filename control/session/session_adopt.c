@@ -5,38 +5,83 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "control/session/priv/session.h"
 #include "dataplane/abi/log.h"
 
-// A slot without a session: its worker lets go of it, then it is free.
+// A slot without a session: its worker lets go of it, then it is free. Asked for until it is done.
 struct orphan {
 	struct session_table *table;
 	uint16_t slot;
+	bool told;	   // that it takes longer
+	uint64_t retry_ms; // 0: the command is under way
+	struct orphan *next;
 };
+
+static void orphan_free(struct orphan *o)
+{
+	LL_DELETE(o->table->orphans, o);
+	free(o);
+}
 
 static void orphan_gone(void *arg, int status)
 {
 	struct orphan *o = arg;
 
+	if (status < 0 && status != -ECONNRESET) {
+		if (!o->told)
+			log_warn("viewer slot %u was not given back: %s; trying again", o->slot,
+				strerror(-status));
+		o->told = true;
+		o->retry_ms = session_now_ms() + SESSION_RETRY_MS;
+		return;
+	}
 	if (status == 0)
 		session_give_slot_back(o->table, o->slot);
-	else if (status != -ECONNRESET)
-		log_error("viewer slot %u cannot be given back: %s", o->slot, strerror(-status));
-	free(o);
+	orphan_free(o);
+}
+
+// The worker that stands in a slot may be damage too; then each is asked, and most know nothing of
+// it.
+static void ask_back(struct orphan *o)
+{
+	const struct region *region = link_region(o->table->link);
+	const struct region_peer_conf *conf = &region->peers[o->slot].conf;
+	uint16_t worker = conf->worker < region->n_workers ? conf->worker : LINK_ALL_WORKERS;
+
+	o->retry_ms = 0;
+	if (link_command(o->table->link, worker, RING_PEER_REMOVE, o->slot, conf->generation,
+		    orphan_gone, o) < 0)
+		o->retry_ms = session_now_ms() + SESSION_RETRY_MS;
 }
 
 static void give_orphan_back(struct session_table *t, uint16_t slot)
 {
-	const struct region_peer_conf *conf = &link_region(t->link)->peers[slot].conf;
 	struct orphan *o = calloc(1, sizeof(*o));
 
-	if (!o)
+	if (!o) {
+		log_error("viewer slot %u is lost: out of memory", slot);
 		return;
+	}
 	*o = (struct orphan){ .table = t, .slot = slot };
-	if (link_command(t->link, conf->worker, RING_PEER_REMOVE, slot, conf->generation,
-		    orphan_gone, o) < 0)
-		free(o);
+	LL_PREPEND(t->orphans, o);
+	ask_back(o);
+}
+
+void session_retry_orphans(struct session_table *t, uint64_t now_ms)
+{
+	struct orphan *o;
+
+	LL_FOREACH(t->orphans, o)
+	if (o->retry_ms && now_ms >= o->retry_ms)
+		ask_back(o);
+}
+
+void session_drop_orphans(struct session_table *t)
+{
+	while (t->orphans)
+		orphan_free(t->orphans);
 }
 
 static struct stream *stream_of(struct stream *streams, const struct region_peer_conf *conf)

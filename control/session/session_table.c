@@ -51,6 +51,7 @@ void session_table_destroy(struct session_table *t)
 		return;
 	while (t->all)
 		session_free(t->all);
+	session_drop_orphans(t);
 	free(t->free_slots);
 	free(t);
 }
@@ -77,9 +78,11 @@ void session_table_attach(struct session_table *t, struct link *link, struct str
 	if (!link) {
 		// Nobody is left to say good-bye for us.
 		while (t->all) {
-			t->counts.ended[SESSION_END_DATAPLANE]++;
+			if (!t->all->end_wanted)
+				t->counts.ended[SESSION_END_DATAPLANE]++;
 			session_free(t->all);
 		}
+		session_drop_orphans(t);
 		t->n_free = 0;
 		return;
 	}

@@ -7,8 +7,7 @@
 #include "control/stream/priv/store.h"
 #include "dataplane/abi/log.h"
 
-// ---- reading slots
-// -------------------------------------------------------------------------------
+// ---- reading slots -----------------------------------------------------------------------------
 
 static bool source_adds_up(const struct region_source *s)
 {
@@ -36,6 +35,9 @@ static void read_leg(
 	want->legs[kind].present = true;
 	want->legs[kind].port = leg->port;
 	want->legs[kind].payload_type = leg->payload_type;
+	want->legs[kind].profile_known = leg->profile_known;
+	memcpy(want->legs[kind].profile_level_id, leg->profile_level_id, 3);
+	want->legs[kind].stereo = leg->stereo;
 	want->n_sources = leg->n_sources;
 	memcpy(want->sources, leg->sources, sizeof(want->sources));
 }
@@ -46,7 +48,7 @@ static int read_slot(const struct stream_store *store, const struct region_strea
 {
 	const struct region_leg_conf *video = &slot->legs[LEG_VIDEO];
 	const struct region_leg_conf *audio = &slot->legs[LEG_AUDIO];
-	struct stream_want want = { 0 };
+	struct stream_want want = { .max_peers = slot->max_peers };
 	char error[STREAM_ERROR_MAX];
 
 	if (!memchr(slot->id, 0, sizeof(slot->id)) || !http_id_valid(slot->id) ||
@@ -64,8 +66,7 @@ static int read_slot(const struct stream_store *store, const struct region_strea
 	return 0;
 }
 
-// ---- attaching
-// -----------------------------------------------------------------------------------
+// ---- attaching ---------------------------------------------------------------------------------
 
 // What has a command under way waits for its acknowledgement, which the link owes.
 static void entry_detach(struct stream_entry *e)
@@ -129,9 +130,7 @@ static void adopt(struct stream_entry *e, const struct region_stream_conf *conf)
 	memcpy(e->pub.id, conf->id, sizeof(e->pub.id));
 	stream_entry_show(e);
 	e->phase = STREAM_DETACHED;
-	log_info("stream %s goes on from before; its viewer limit is the default until it is put "
-		 "again",
-		e->pub.id);
+	log_info("stream %s goes on from before", e->pub.id);
 }
 
 // What adds up to no stream of its own is removed. Its ports are not touched: they may be

@@ -341,7 +341,8 @@ static int refuse_syntax(const json_error_t *wrong, char error[STREAM_ERROR_MAX]
 {
 	char plain[JSON_ERROR_TEXT_LENGTH];
 
-	if (json_error_code(wrong) == json_error_out_of_memory) {
+	// jansson does not always say so: without memory it may leave no text at all.
+	if (json_error_code(wrong) == json_error_out_of_memory || wrong->text[0] == '\0') {
 		snprintf(error, STREAM_ERROR_MAX, "out of memory");
 		return -ENOMEM;
 	}
@@ -356,11 +357,16 @@ int stream_want_parse(const struct conf *conf, const char *body, size_t body_byt
 	struct stream_want *out, char error[STREAM_ERROR_MAX])
 {
 	struct reader r = { .conf = conf, .error = error };
-	json_error_t wrong;
-	json_t *root = json_loadb(
-		body, body_bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &wrong);
+	json_error_t wrong = { 0 };
+	json_t *root;
 	int rc;
 
+	if (body_bytes == 0) {
+		snprintf(error, STREAM_ERROR_MAX,
+			"body: expected an object with video, audio or both, found nothing");
+		return -EINVAL;
+	}
+	root = json_loadb(body, body_bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &wrong);
 	if (!root)
 		return refuse_syntax(&wrong, error);
 	rc = read_body(&r, root);

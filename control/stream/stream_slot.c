@@ -101,13 +101,18 @@ static void write_leg(
 		return;
 	out->payload_type = l->payload_type;
 	out->port = l->port;
+	out->profile_known = l->profile_known;
+	memcpy(out->profile_level_id, l->profile_level_id, sizeof(out->profile_level_id));
+	out->stereo = l->stereo;
 	out->n_sources = want->n_sources;
 	memcpy(out->sources, want->sources, want->n_sources * sizeof(*want->sources));
 }
 
 void stream_slot_write(const struct stream_entry *e)
 {
-	struct region_stream_conf conf = { .generation = e->pub.generation, .owner = e->pub.owner };
+	struct region_stream_conf conf = { .generation = e->pub.generation,
+		.owner = e->pub.owner,
+		.max_peers = e->pub.want.max_peers };
 
 	memcpy(conf.id, e->pub.id, sizeof(conf.id));
 	for (int leg = 0; leg < LEG_COUNT; leg++)

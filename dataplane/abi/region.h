@@ -54,12 +54,18 @@ struct region_leg_conf {
 	uint16_t port; // host byte order; RTP; RTCP on port + 1
 	uint16_t zero2;
 	struct region_source sources[REGION_MAX_SOURCES];
+	// Only for control, to go on after a restart:
+	uint8_t profile_known; // video
+	uint8_t profile_level_id[3];
+	uint8_t stereo; // audio
+	uint8_t zero3[3];
 };
 
 struct region_stream_conf {
 	uint32_t generation; // odd: in use. Rises by one with each take and each release
 	uint16_t owner;	     // the worker that validates and normalises
 	uint16_t zero;
+	uint32_t max_peers; // only for control: as configured, 0 the default
 	char id[REGION_STREAM_ID_MAX + 1];
 	struct region_leg_conf legs[LEG_COUNT];
 };

@@ -180,16 +180,20 @@ void feedback_bye(struct worker *w, struct peer *p)
 // A slice of the viewers every tick, so that reports leave evenly.
 void feedback_reports(struct worker *w)
 {
+	const uint64_t round_ns = REPORT_ROUND_MS * (uint64_t)NS_PER_MS;
 	uint32_t n_slots = w->edge->region->n_peers;
-	uint64_t gone_ms = (w->now_ns - w->report_ns) / NS_PER_MS;
+	uint64_t gone_ns = w->now_ns - w->report_ns;
 	uint32_t slice;
 
-	if (gone_ms < REPORT_TICK_MS)
+	if (gone_ns < REPORT_TICK_MS * (uint64_t)NS_PER_MS)
 		return;
-	if (gone_ms > REPORT_ROUND_MS)
-		gone_ms = REPORT_ROUND_MS;
-	w->report_ns = w->now_ns;
-	slice = (uint32_t)((n_slots * gone_ms + REPORT_ROUND_MS - 1) / REPORT_ROUND_MS);
+	if (gone_ns > round_ns) {
+		gone_ns = round_ns;
+		w->report_ns = w->now_ns - round_ns;
+	}
+	// Only the time of whole slots is used up, so that a small table has no shorter round.
+	slice = (uint32_t)(gone_ns * n_slots / round_ns);
+	w->report_ns += slice * round_ns / n_slots;
 	for (uint32_t i = 0; i < slice; i++) {
 		struct peer *p = w->peers[w->report_at];
 

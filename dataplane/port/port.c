@@ -1,15 +1,18 @@
 #include "dataplane/port/port.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include <grp.h>
+#include <rte_alarm.h>
+#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -293,6 +296,36 @@ static int set_rights(cap_flag_value_t net_admin)
 int port_drop_rights(void)
 {
 	return set_rights(CAP_CLEAR);
+}
+
+enum {
+	DROP_WAIT_MS = 2000,
+	DROP_PENDING = 1,
+};
+
+static void drop_on_alarm(void *rc)
+{
+	atomic_store((_Atomic int *)rc, port_drop_rights());
+}
+
+// Rights are a thread's own, and the EAL's interrupt thread runs no code of ours but alarms.
+static int drop_interrupt_thread_rights(void)
+{
+	static _Atomic int rc = DROP_PENDING;
+	int waited_ms = 0;
+
+	if (rte_eal_alarm_set(1, drop_on_alarm, &rc) < 0)
+		return -EIO;
+	while (atomic_load(&rc) == DROP_PENDING && waited_ms++ < DROP_WAIT_MS)
+		rte_delay_us_sleep(1000);
+	return atomic_load(&rc) == DROP_PENDING ? -ETIMEDOUT : atomic_load(&rc);
+}
+
+int port_drop_main_rights(void)
+{
+	int rc = drop_interrupt_thread_rights();
+
+	return rc < 0 ? rc : port_drop_rights();
 }
 
 void port_set_stop(struct port_set *set)

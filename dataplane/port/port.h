@@ -53,6 +53,9 @@ int port_set_start(const struct conf *, uint16_t priv_bytes, struct port_set *ou
 void port_set_stop(struct port_set *);
 
 // Give up every right that is needed only to start; those to detach the program stay permitted,
-// for port_set_stop. Call in each thread.
+// for port_set_stop. Call in each worker's thread.
 // Return: 0; -errno.
 int port_drop_rights(void);
+
+// The same for the main thread and for the thread that the EAL started beside it.
+int port_drop_main_rights(void);

@@ -57,11 +57,14 @@ struct session {
 	UT_hash_handle hh;	     // by resource
 };
 
+struct orphan;
+
 struct session_table {
 	const struct conf *conf;
 	struct dtls_context *dtls;
 	struct link *link;
 	struct session *all;
+	struct orphan *orphans; // slots of no session that a worker still holds
 	struct session *by_resource;
 	struct session_ufrag *by_ufrag;
 	struct session_address *by_address;
@@ -90,6 +93,9 @@ int session_open_dtls(struct session *, const struct sdp_negotiated *);
 
 // session_adopt.c
 void session_adopt_all(struct session_table *, struct stream *streams);
+void session_retry_orphans(struct session_table *, uint64_t now_ms);
+// No command of theirs is under way, or the link is closed.
+void session_drop_orphans(struct session_table *);
 
 // session.c
 void session_make_etag(struct session *);

@@ -45,7 +45,7 @@ static inline struct stream_entry *stream_entry(struct stream *s)
 	return (struct stream_entry *)s;
 }
 
-// ---- stream_slot.c: slots, ports and what stands in the region ----------------------------------
+// ---- stream_slot.c: slots, ports and what stands in the region ---------------------------------
 
 // Take a free slot, the preferred one where that is free, and choose the owner.
 // Return: 0; -ENOSPC.
@@ -76,8 +76,7 @@ bool stream_want_equal(const struct stream_want *, const struct stream_want *);
 // Take the name out of a slot that is about to be removed, so that nobody adopts it if we end here.
 void stream_slot_disown(const struct stream_entry *);
 
-// ---- stream.c: entries and their commands
-// --------------------------------------------------------
+// ---- stream.c: entries and their commands ------------------------------------------------------
 
 struct stream *stream_list_find(struct stream *first, const char *id);
 
@@ -106,7 +105,7 @@ void stream_entry_remove(struct stream_entry *);
 // Take up what is neither as it should be nor under way; there is a data plane.
 void stream_entry_settle(struct stream_entry *);
 
-// ---- stream_text.c: what describe says in words -------------------------------------------------
+// ---- stream_text.c: what describe says in words ------------------------------------------------
 
 enum {
 	// What a payload grows by at most on its way to a viewer: IPv6 and UDP, RTP header with

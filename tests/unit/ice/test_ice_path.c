@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "tests/unit/stun/ice_kit.h"
+#include "tests/unit/ice/ice_kit.h"
 
 static bool media_goes_to(const struct ice_agent *agent, const struct net_path *path)
 {

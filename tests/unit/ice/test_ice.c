@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/unit/stun/ice_kit.h"
+#include "tests/unit/ice/ice_kit.h"
 
 static void test_credentials(void **state)
 {

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "tests/unit/stun/ice_kit.h"
+#include "tests/unit/ice/ice_kit.h"
 
 const struct ice_remote remote_peer = { "h6vY", "VOkJxbRl1RmTxUk/WvJxBt" };
 

@@ -1,0 +1,60 @@
+# shellcheck shell=bash
+# The Debian packages that building, testing and the demo need, and how they get here.
+# Sourced after common.sh.
+# shellcheck disable=SC2034 # the lists are read by name
+
+PACKAGES_BUILD=(
+	gcc libc6-dev linux-libc-dev clang-14 meson ninja-build pkg-config
+	libdpdk-dev libsrtp2-dev libipsec-mb-dev libssl-dev libmicrohttpd-dev
+	libbpf-dev libjansson-dev libinih-dev libcap-dev libcmocka-dev uthash-dev
+)
+PACKAGES_DEMO=(
+	python3-minimal iproute2 ethtool ffmpeg curl util-linux fonts-dejavu-core
+)
+PACKAGES_TEST=(
+	shellcheck clang-format-14
+	chromium chromium-driver python3-selenium python3-aiortc python3-aiohttp
+)
+
+# Print those of the named packages that are not installed.
+packages_missing()
+{
+	local name state
+	declare -A have=()
+	while read -r state name; do
+		[[ $state != installed ]] || have[$name]=1
+	done < <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)
+	for name in "$@"; do
+		[[ -n ${have[$name]:-} ]] || echo "$name"
+	done
+}
+
+# packages_install GROUP...: group is build, demo or test. One line of progress; the package
+# manager is heard only when it fails.
+packages_install()
+{
+	local group names=() missing log
+	command -v dpkg-query >/dev/null || die "Debian 12 is needed: this system has no dpkg"
+	for group in "$@"; do
+		local -n list="PACKAGES_${group^^}"
+		names+=("${list[@]}")
+	done
+	mapfile -t missing < <(packages_missing "${names[@]}")
+	((${#missing[@]} > 0)) || return 0
+	[[ $EUID -eq 0 ]] || die "packages are missing (${missing[*]}): run  sudo $ROOT/scripts/setup"
+	note "installing ${#missing[@]} Debian packages: ${missing[*]}"
+	log=$(mktemp)
+	if ! { apt_get update && apt_get install -y --no-install-recommends "${missing[@]}"; } \
+		>"$log" 2>&1; then
+		tail -n 20 "$log" >&2
+		rm -f "$log"
+		die "packages could not be installed (see above): check the network and that the" \
+			"sources are those of Debian 12, then run  sudo $ROOT/scripts/setup"
+	fi
+	rm -f "$log"
+}
+
+apt_get()
+{
+	DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 "$@" </dev/null
+}

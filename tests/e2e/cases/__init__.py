@@ -1,0 +1,18 @@
+"""The cases: one class a behaviour, its name in snake case is what scripts/test e2e takes."""
+
+import importlib
+import re
+
+_MODULES = ("config", "rights", "ingest", "lifecycle", "playback", "workers", "sanitized", "demo")
+
+
+def all_cases():
+    """Name to class, in the order in which they run: quick ones first."""
+    found = {}
+    for module in _MODULES:
+        loaded = importlib.import_module(f"cases.{module}")
+        for value in vars(loaded).values():
+            if isinstance(value, type) and value.__module__ == loaded.__name__ and hasattr(
+                    value, "run"):
+                found[re.sub(r"(?<!^)(?=[A-Z])", "_", value.__name__).lower()] = value
+    return found
