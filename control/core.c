@@ -27,6 +27,7 @@ struct core {
 	int signal_fd;
 	uint64_t tick_ms, sample_ms, reconnect_ms;
 	bool stopping;
+	bool drain_sent;
 	bool drained;
 	uint64_t stop_by_ms;
 };
@@ -155,8 +156,8 @@ static bool farewell_over(struct core *core, uint64_t now)
 
 	if (!api->link || now >= core->stop_by_ms)
 		return true;
-	if (session_table_used(api->sessions) == 0 && !api->draining) {
-		api->draining = true;
+	if (session_table_used(api->sessions) == 0 && !core->drain_sent) {
+		core->drain_sent = true;
 		if (link_command(api->link, LINK_ALL_WORKERS, RING_DRAIN, 0, 0, drained, core) < 0)
 			return true;
 	}
@@ -171,6 +172,7 @@ static void begin_stop(struct core *core)
 		return;
 	log_info("stopping: %u viewers are told", session_table_used(core->api.sessions));
 	core->stopping = true;
+	core->api.draining = true; // no new viewers from here on
 	core->stop_by_ms = now_ms() + FAREWELL_MS;
 	session_end_all(core->api.sessions, SESSION_END_SHUTDOWN);
 }
@@ -239,6 +241,8 @@ static int open_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

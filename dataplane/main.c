@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
@@ -90,13 +91,32 @@ static void free_workers(struct edge *edge)
 	free(edge->viewers_on);
 }
 
+// Return: 0 every worker runs; -errno of the first that does not.
+static int await_workers(struct edge *edge)
+{
+	for (uint16_t id = 0; id < edge->n_workers; id++) {
+		const struct worker *w = &edge->workers[id];
+		int state;
+
+		while ((state = atomic_load(&w->state)) == WORKER_STARTING)
+			rte_delay_us_sleep(100);
+		if (state < 0)
+			return state;
+	}
+	return 0;
+}
+
 static int run(struct edge *edge, struct serve *serve)
 {
 	int rc = 0;
 
 	for (uint16_t id = 0; id < edge->n_workers; id++)
 		rte_eal_remote_launch(worker_run, &edge->workers[id], id + 1u);
-	rc = port_drop_main_rights();
+	rc = await_workers(edge);
+	if (rc == 0)
+		rc = port_drop_main_rights();
+	if (rc < 0)
+		log_error("the rights of root cannot be given up: %s", strerror(-rc));
 	if (rc == 0) {
 		log_info("ready: %u worker%s, engine %s, control at %s", edge->n_workers,
 			edge->n_workers == 1 ? "" : "s", edge->region->header->engine, serve->path);
@@ -107,7 +127,7 @@ static int run(struct edge *edge, struct serve *serve)
 	return rc;
 }
 
-static int start(const struct conf *conf, struct serve *serve)
+static int start(const struct conf *conf, uint32_t gid, struct serve *serve)
 {
 	struct port_set ports;
 	struct region region = { .fd = -1 };
@@ -116,15 +136,18 @@ static int start(const struct conf *conf, struct serve *serve)
 		.ports = &ports,
 		.n_workers = conf->dataplane.n_cores,
 		.media_port_be = htons(conf->media.port),
-		.max_payload = (uint16_t)(conf->dataplane.mtu - PEER_OVERHEAD_BYTES),
+		.max_payload = (uint16_t)(conf->dataplane.mtu - REGION_OVERHEAD_BYTES),
 		.wake_fd = serve->wake_fd,
 		.ntp_base = ntp_base() };
-	int rc = port_set_start(conf, sizeof(struct packet), &ports);
+	int rc = port_set_start(conf, gid == UINT32_MAX ? 0 : gid, sizeof(struct packet), &ports);
 
 	if (rc == 0)
 		rc = make_region(conf, &ports, &region);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = make_workers(&edge);
+		if (rc < 0)
+			log_error("cannot set up the workers: %s", strerror(-rc));
+	}
 	if (rc == 0)
 		rc = run(&edge, serve);
 	free_workers(&edge);
@@ -146,11 +169,11 @@ int main(int argc, char **argv)
 		return 2;
 	log_set_level((enum log_level)conf.log.level);
 	rc = group_id(&conf, &gid);
-	if (rc == 0)
-		rc = serve_init(&serve, conf.dataplane.socket, gid);
 	if (rc < 0)
 		return EXIT_FAILURE;
-	rc = start(&conf, &serve);
+	rc = serve_init(&serve, conf.dataplane.socket, gid);
+	if (rc == 0)
+		rc = start(&conf, gid, &serve);
 	serve_fini(&serve);
 	if (rc == 0)
 		log_info("stopped");

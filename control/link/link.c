@@ -80,7 +80,8 @@ int link_open(
 	l->handlers = *handlers;
 	l->socket_fd = -1;
 	l->wake_fd = -1;
-	l->next_seq = l->oldest_seq = 1;
+	// Above all that a control before us used on the same rings: its late answers are not ours.
+	l->next_seq = l->oldest_seq = region_now_ns();
 	rc = channel_connect(socket, &l->socket_fd, &offer, reason);
 	if (rc == 0) {
 		l->wake_fd = offer.wake_fd;
@@ -160,7 +161,8 @@ static void take_ack(struct link *l, uint16_t worker, const struct ring_event *e
 	// Answered as overdue already, said twice, or not this worker's to say.
 	if (p->seq != e->seq || e->seq == 0 || !(p->waits_for & bit))
 		return;
-	if (e->status != 0 && p->status == 0)
+	// That one worker never had the thing must not hide that another cannot let go of it.
+	if (e->status != 0 && (p->status == 0 || p->status == -ENOENT))
 		p->status = (int16_t)(e->status > 0 || e->status < -4095 ? -EIO : e->status);
 	p->waits_for &= (uint16_t)~bit;
 	if (p->waits_for == 0)

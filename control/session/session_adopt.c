@@ -152,6 +152,7 @@ static int adopt(struct session_table *t, uint16_t index, struct stream *stream)
 	session_make_etag(s);
 	session_enter(s);
 	session_note_address(s, &slot->conf.path.remote);
+	session_install(s); // the worker may not have heard of the newest path
 	return 0;
 }
 
@@ -164,7 +165,7 @@ void session_adopt_all(struct session_table *t, struct stream *streams)
 		const struct region_peer *slot = &region->peers[i];
 		struct stream *stream = stream_of(streams, &slot->conf);
 
-		if (!(slot->conf.generation & 1))
+		if (!region_in_use(slot->conf.generation))
 			continue;
 		if (stream && slot_adds_up(slot, region->n_workers) &&
 			adopt(t, (uint16_t)i, stream) == 0) {

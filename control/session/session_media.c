@@ -52,7 +52,6 @@ static bool take_keys(struct session *s, struct region_peer_conf *conf)
 	conf->local = keys.local;
 	conf->remote = keys.remote;
 	conf->key_id++;
-	conf->phase = REGION_PEER_READY;
 	s->has_keys = true;
 	explicit_bzero(&keys, sizeof(keys));
 	return true;
@@ -69,6 +68,9 @@ void session_install(struct session *s)
 	if (s->command_busy || !take_keys(s, &session_slot(s)->conf))
 		return;
 	session_slot(s)->conf.path = *path;
+	// Last: a control that follows us takes a slot up only when all of it is there.
+	atomic_thread_fence(memory_order_release);
+	session_slot(s)->conf.phase = REGION_PEER_READY;
 	if (link_command(s->table->link, s->worker, RING_PEER_UPDATE, s->slot, s->generation,
 		    installed, s) < 0)
 		s->update_again = true; // the viewer's next check comes by here again
@@ -155,23 +157,26 @@ static struct session_address *place_for(struct session *s)
 }
 
 // The newest session that proved to hold an address has it.
-void session_note_address(struct session *s, const struct net_addr *addr)
+bool session_note_address(struct session *s, const struct net_addr *addr)
 {
 	struct session_address *a;
+	bool taken;
 
 	HASH_FIND(hh, s->table->by_address, addr, sizeof(*addr), a);
 	if (a && a->session == s)
-		return;
+		return false;
+	taken = a != NULL;
 	if (a) {
 		HASH_DEL(s->table->by_address, a);
 		a->session = NULL;
 	}
 	a = place_for(s);
 	if (!a)
-		return;
+		return taken;
 	a->addr = *addr;
 	a->session = s;
 	HASH_ADD(hh, s->table->by_address, addr, sizeof(a->addr), a);
+	return taken;
 }
 
 static void stray_stun(
@@ -206,6 +211,7 @@ static void take_stun(struct session_table *t, const struct ring_packet *p)
 	struct ice_outcome out;
 	struct stun_msg msg;
 	struct session *s;
+	bool taken;
 
 	if (stun_parse(p->pkt, p->pkt_bytes, &msg) < 0) {
 		t->counts.stun_refused++;
@@ -226,8 +232,9 @@ static void take_stun(struct session_table *t, const struct ring_packet *p)
 	if (!out.authenticated)
 		return;
 	s->consent_ms = t->now_ms;
-	session_note_address(s, &p->path.remote);
-	if (out.selected_changed || s->update_again || !s->has_keys)
+	// An address won back from another session: its worker must hear of it too.
+	taken = session_note_address(s, &p->path.remote);
+	if (taken || out.selected_changed || s->update_again || !s->has_keys)
 		session_install(s);
 }
 

@@ -67,7 +67,7 @@ static int fill_free_slots(struct session_table *t, const struct region *region)
 	t->free_slots = slots;
 	t->n_free = 0;
 	for (uint32_t i = region->n_peers; i-- > 0;)
-		if (!(region->peers[i].conf.generation & 1))
+		if (!region_in_use(region->peers[i].conf.generation))
 			slots[t->n_free++] = (uint16_t)i;
 	return 0;
 }

@@ -88,7 +88,7 @@ static void entry_take_old_slot(struct stream_entry *e)
 	const struct region *region = link_region(e->pub.store->link);
 
 	if (e->phase == STREAM_DETACHED && !e->has_slot && e->pub.slot < region->n_streams &&
-		region->streams[e->pub.slot].conf.generation % 2 == 0)
+		!region_in_use(region->streams[e->pub.slot].conf.generation))
 		stream_slot_take(e, e->pub.slot);
 }
 
@@ -175,7 +175,7 @@ static void take_up_slots(struct stream_store *store)
 	const struct region *region = link_region(store->link);
 
 	for (uint16_t slot = 0; slot < region->n_streams; slot++) {
-		if (region->streams[slot].conf.generation % 2 == 1 &&
+		if (region_in_use(region->streams[slot].conf.generation) &&
 			!slot_held(store->first, slot) && !slot_held(store->hidden, slot))
 			take_up_slot(store, slot);
 	}

@@ -43,7 +43,7 @@ static uint16_t pick_owner(const struct stream_store *store)
 
 static bool slot_free(const struct region *region, uint16_t slot)
 {
-	return slot < region->n_streams && region->streams[slot].conf.generation % 2 == 0;
+	return slot < region->n_streams && !region_in_use(region->streams[slot].conf.generation);
 }
 
 int stream_slot_take(struct stream_entry *e, uint16_t preferred)
@@ -72,7 +72,7 @@ bool stream_slot_reclaim(struct stream_entry *e)
 	if (e->pub.slot >= region->n_streams)
 		return false;
 	conf = &region->streams[e->pub.slot].conf;
-	e->has_slot = conf->generation % 2 == 1 && conf->generation == e->pub.generation &&
+	e->has_slot = region_in_use(conf->generation) && conf->generation == e->pub.generation &&
 		      conf->owner == e->pub.owner && conf->owner < region->n_workers &&
 		      strncmp(conf->id, e->pub.id, sizeof(conf->id)) == 0;
 	return e->has_slot;

@@ -21,7 +21,7 @@ unsigned int stream_rtp_max(const struct stream_store *store)
 {
 	unsigned int mtu = path_mtu(store);
 
-	return mtu > STREAM_OVERHEAD_BYTES ? mtu - STREAM_OVERHEAD_BYTES + STREAM_RTP_HEADER_BYTES
+	return mtu > REGION_OVERHEAD_BYTES ? mtu - REGION_OVERHEAD_BYTES + STREAM_RTP_HEADER_BYTES
 					   : STREAM_RTP_HEADER_BYTES;
 }
 

@@ -38,6 +38,17 @@ enum drop_reason {
 		DROP_COUNT,
 };
 
+// A stage that refuses a packet returns the reason as a negative number, and 0 for a good one.
+static inline int drop_as_error(enum drop_reason reason)
+{
+	return -(int)reason - 1;
+}
+
+static inline enum drop_reason drop_of_error(int rc)
+{
+	return (enum drop_reason)(-rc - 1);
+}
+
 // Return: the text of a reason; "?" past the end.
 static inline const char *drop_name(unsigned int reason)
 {

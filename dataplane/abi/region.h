@@ -31,11 +31,19 @@ enum {
 	REGION_CNAME_MAX = 31,
 	REGION_MID_MAX = 32,
 	REGION_MAX_SOURCES = 8,
-	REGION_PARAMS_MAX_BYTES = 64,
 	REGION_COMMAND_SLOTS = 1024,
 	REGION_EVENT_SLOTS = 4096,
 	REGION_PACKET_SLOTS = 512,
+	// What an RTP payload grows by at most on its way to a viewer, from the IP header up: IPv6,
+	// UDP, RTP header with a MID extension, tag.
+	REGION_OVERHEAD_BYTES = 40 + 8 + 36 + SRTP_TAG_MAX_BYTES,
 };
+
+// A slot's generation is odd while it is in use.
+static inline bool region_in_use(uint32_t generation)
+{
+	return generation & 1;
+}
 
 // ---- streams -------------------------------------------------------------------------------
 

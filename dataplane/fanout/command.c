@@ -8,6 +8,7 @@
 
 enum {
 	COMMANDS_A_LOOP = 64,
+	DRAIN_A_LOOP = 16,
 };
 
 void command_event(struct worker *w, const struct ring_event *event)
@@ -21,9 +22,13 @@ void command_event(struct worker *w, const struct ring_event *event)
 
 static void unmap_ports(struct worker *w, uint16_t slot)
 {
-	for (uint32_t port = 0; port <= UINT16_MAX; port++)
-		if (w->ingest[port].stream == slot)
-			w->ingest[port].stream = UINT16_MAX;
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		uint32_t port = w->streams[slot].legs[leg].conf.port;
+
+		for (uint32_t p = port; p <= port + 1 && p <= UINT16_MAX; p++)
+			if (w->ingest[p].stream == slot)
+				w->ingest[p].stream = UINT16_MAX;
+	}
 }
 
 // Each leg has its port and the one above.
@@ -34,6 +39,12 @@ static bool legs_overlap(const struct region_stream_conf *conf)
 	return v->present && a->present && abs(v->port - a->port) < 2;
 }
 
+// With RTCP on the same port, 64 to 95 with the marker bit look like RTCP (RFC 5761 4).
+static bool payload_type_usable(uint8_t payload_type)
+{
+	return payload_type < 64 || (payload_type > 95 && payload_type <= 127);
+}
+
 static int check_legs(const struct worker *w, uint16_t slot, const struct region_stream_conf *conf)
 {
 	for (int leg = 0; leg < LEG_COUNT; leg++) {
@@ -41,8 +52,8 @@ static int check_legs(const struct worker *w, uint16_t slot, const struct region
 
 		if (!l->present)
 			continue;
-		if (l->port == 0 || l->port == UINT16_MAX || l->payload_type > 127 ||
-			l->n_sources > REGION_MAX_SOURCES)
+		if (l->port == 0 || l->port == UINT16_MAX ||
+			!payload_type_usable(l->payload_type) || l->n_sources > REGION_MAX_SOURCES)
 			return -EINVAL;
 		for (uint32_t p = l->port; p <= l->port + 1u; p++)
 			if (w->ingest[p].stream != UINT16_MAX && w->ingest[p].stream != slot)
@@ -85,6 +96,7 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 		memset(shared->norm, 0, sizeof(shared->norm));
 		memset(shared->legs, 0, sizeof(shared->legs));
 	}
+	unmap_ports(w, c->slot);
 	s->generation = conf.generation;
 	s->owner = conf.owner;
 	for (int leg = 0; leg < LEG_COUNT; leg++) {
@@ -96,7 +108,6 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 		s->legs[leg].conf = conf.legs[leg];
 		s->legs[leg].present = conf.legs[leg].present;
 	}
-	unmap_ports(w, c->slot);
 	map_ports(w, c->slot, &conf);
 	return 0;
 }
@@ -149,7 +160,7 @@ static int peer_make(struct worker *w, struct region_peer *shared, uint16_t slot
 	if (rc < 0)
 		return rc;
 	if (p->stream >= w->edge->region->n_streams || !w->streams[p->stream].generation ||
-		w->streams[p->stream].generation != shared->conf.stream_generation) {
+		w->streams[p->stream].generation != p->stream_generation) {
 		peer_destroy(p);
 		return -ENOENT;
 	}
@@ -157,30 +168,45 @@ static int peer_make(struct worker *w, struct region_peer *shared, uint16_t slot
 	return 0;
 }
 
+static int endpoint_take(struct worker *w, const struct peer *p)
+{
+	return endpoints_add(w->edge->endpoints, &p->remote,
+		(struct endpoint){ .slot = p->slot, .worker = w->id });
+}
+
+// The slot's peer was made anew, at the same address or another.
+static void peer_replaced(struct worker *w, struct peer *before, const struct peer *now)
+{
+	if (!net_addr_equal(&before->remote, &now->remote))
+		endpoints_remove(w->edge->endpoints, &before->remote, before->slot);
+	fan_remove(w, before);
+	w->counters->n_peers--;
+	peer_destroy(before);
+}
+
 // A slot that is refused leaves the peer that was there as it was.
 static int peer_install(struct worker *w, struct region_peer *shared, uint16_t slot)
 {
-	struct peer *p;
+	struct peer *before = w->peers[slot], *p;
 	int rc = peer_make(w, shared, slot, &p);
 
 	if (rc < 0)
 		return rc;
-	if (w->peers[slot])
-		peer_unlink(w, w->peers[slot]);
-	rc = endpoints_add(
-		w->edge->endpoints, &p->remote, (struct endpoint){ .slot = slot, .worker = w->id });
-	if (rc < 0)
-		goto err_destroy;
 	rc = fan_add(w, p);
 	if (rc < 0)
-		goto err_endpoint;
+		goto err_destroy;
+	rc = endpoint_take(w, p);
+	if (rc < 0)
+		goto err_fan;
+	if (before)
+		peer_replaced(w, before, p);
 	w->peers[slot] = p;
 	w->counters->n_peers++;
 	p->state->last_rx_ns = w->now_ns;
 	return 0;
 
-err_endpoint:
-	endpoints_remove(w->edge->endpoints, &p->remote, slot);
+err_fan:
+	fan_remove(w, p);
 err_destroy:
 	peer_destroy(p);
 	return rc;
@@ -191,11 +217,12 @@ static int peer_move(struct worker *w, struct region_peer *shared, struct peer *
 	struct net_addr before = p->remote;
 	int rc = peer_repath(p, shared, w->edge->conf->media.dscp);
 
-	if (rc < 0 || net_addr_equal(&before, &p->remote))
+	if (rc < 0)
 		return rc;
-	endpoints_remove(w->edge->endpoints, &before, p->slot);
-	return endpoints_add(w->edge->endpoints, &p->remote,
-		(struct endpoint){ .slot = p->slot, .worker = w->id });
+	if (!net_addr_equal(&before, &p->remote))
+		endpoints_remove(w->edge->endpoints, &before, p->slot);
+	// Also where it stayed: another viewer may have had the address in between.
+	return endpoint_take(w, p);
 }
 
 static int peer_update(struct worker *w, const struct ring_command *c)
@@ -225,14 +252,8 @@ static int peer_remove(struct worker *w, const struct ring_command *c)
 	return 0;
 }
 
-static int drain(struct worker *w)
+static void drain_streams(struct worker *w)
 {
-	for (uint32_t slot = 0; slot < w->edge->region->n_peers; slot++) {
-		if (!w->peers[slot])
-			continue;
-		feedback_bye(w, w->peers[slot]);
-		peer_unlink(w, w->peers[slot]);
-	}
 	for (uint16_t slot = 0; slot < w->edge->region->n_streams; slot++) {
 		const struct ring_command c = { .slot = slot,
 			.generation = w->streams[slot].generation };
@@ -240,7 +261,40 @@ static int drain(struct worker *w)
 		if (c.generation)
 			stream_remove(w, &c);
 	}
-	return 0;
+}
+
+static void acknowledge(struct worker *w, const struct ring_command *c, int status)
+{
+	const struct ring_event ack = { .kind = RING_ACK,
+		.seq = c->seq,
+		.slot = c->slot,
+		.generation = c->generation,
+		.status = status };
+
+	command_event(w, &ack);
+	w->counters->commands++;
+}
+
+// A few viewers a loop, so that the port takes every BYE and ingest does not wait.
+static unsigned int drain_step(struct worker *w)
+{
+	unsigned int n = 0;
+
+	while (n < DRAIN_A_LOOP && w->drain_at < w->edge->region->n_peers) {
+		struct peer *p = w->peers[w->drain_at++];
+
+		if (!p)
+			continue;
+		feedback_bye(w, p);
+		peer_unlink(w, p);
+		n++;
+	}
+	if (w->drain_at < w->edge->region->n_peers)
+		return n;
+	drain_streams(w);
+	acknowledge(w, &w->drain, 0);
+	w->draining = false;
+	return n + 1;
 }
 
 static int obey(struct worker *w, const struct ring_command *c)
@@ -267,8 +321,6 @@ static int obey(struct worker *w, const struct ring_command *c)
 	case RING_FLUSH:
 		tx_flush(w);
 		return 0;
-	case RING_DRAIN:
-		return drain(w);
 	default:
 		return -EOPNOTSUPP;
 	}
@@ -280,15 +332,17 @@ unsigned int command_poll(struct worker *w)
 	struct ring_command c;
 	unsigned int n = 0;
 
+	if (w->draining)
+		return drain_step(w);
 	while (n < COMMANDS_A_LOOP && ring_get(ring, &c, sizeof(c)) == 0) {
-		struct ring_event ack = {
-			.kind = RING_ACK, .seq = c.seq, .slot = c.slot, .generation = c.generation
-		};
-
-		ack.status = obey(w, &c);
-		command_event(w, &ack);
-		w->counters->commands++;
 		n++;
+		if (c.kind == RING_DRAIN) {
+			w->draining = true;
+			w->drain = c;
+			w->drain_at = 0;
+			return n;
+		}
+		acknowledge(w, &c, obey(w, &c));
 	}
 	return n;
 }

@@ -74,7 +74,7 @@ static void demux_one(struct worker *w, struct rte_mbuf *m, uint8_t port_id)
 	int rc = frame_parse(m, port_id, &f);
 
 	if (rc < 0) {
-		worker_drop(w, m, (enum drop_reason)(-rc - 1));
+		worker_drop(w, m, drop_of_error(rc));
 		return;
 	}
 	if (f.path.local.port_be == w->edge->media_port_be) {
@@ -116,6 +116,7 @@ static void demux_handed(struct worker *w, struct rte_mbuf **pkts, unsigned int 
 		}
 		while (i + row < n && packet_of(pkts[i + row])->kind == PACKET_FAN &&
 			packet_of(pkts[i + row])->stream == first->stream &&
+			packet_of(pkts[i + row])->generation == first->generation &&
 			packet_of(pkts[i + row])->leg == first->leg)
 			row++;
 		fan_out(w, first->stream, first->leg, pkts + i, (uint16_t)row);

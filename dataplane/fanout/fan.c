@@ -86,19 +86,11 @@ static void add_op(struct worker *w, struct sealing *s, struct peer *p, struct p
 		seal(w, s);
 }
 
-// Where this viewer goes on; run->n: nothing for it.
-static uint16_t begin_for(const struct run *run, struct peer_leg *l)
+// The viewer's first packet has the first of its sequence numbers.
+static void begin(struct peer_leg *l, const struct packet *first)
 {
-	const struct packet *first;
-
-	if (l->state->started)
-		return run->fresh;
-	if (run->start == run->n)
-		return run->n;
-	first = packet_of(run->pkts[run->start]);
 	l->state->index_shift = (int64_t)l->seq_base - (int64_t)first->seq;
 	l->state->started = 1;
-	return run->start;
 }
 
 static void send_to_peer(struct worker *w, struct sealing *s, struct peer *p, enum leg_kind leg,
@@ -106,7 +98,8 @@ static void send_to_peer(struct worker *w, struct sealing *s, struct peer *p, en
 {
 	struct peer_leg *l = &p->legs[leg];
 	struct rte_mbuf *out[RUN_MAX];
-	uint16_t i = begin_for(run, l), n = (uint16_t)(run->n - i);
+	uint16_t i = l->state->started ? run->fresh : run->start;
+	uint16_t n = (uint16_t)(run->n - i);
 
 	if (n == 0)
 		return;
@@ -115,6 +108,8 @@ static void send_to_peer(struct worker *w, struct sealing *s, struct peer *p, en
 		p->state->drops += n;
 		return;
 	}
+	if (!l->state->started)
+		begin(l, packet_of(run->pkts[i]));
 	for (uint16_t o = 0; i < run->n; i++, o++) {
 		// A packet from before this viewer's first would need an index from before it too.
 		if ((int64_t)packet_of(run->pkts[i])->seq + l->state->index_shift < l->seq_base)

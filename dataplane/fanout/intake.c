@@ -63,7 +63,7 @@ static void gather(struct worker *w, struct rte_mbuf *m, const struct frame *f,
 // all drops.
 static void refuse(struct worker *w, struct rte_mbuf *m, int rc)
 {
-	worker_drop(w, m, (enum drop_reason)(-rc - 1));
+	worker_drop(w, m, drop_of_error(rc));
 }
 
 static void accept_rtcp(struct worker *w, struct rte_mbuf *m, const struct frame *f,

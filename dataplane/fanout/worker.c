@@ -84,6 +84,7 @@ int worker_init(struct worker *w, struct edge *edge, uint16_t id)
 	memset(w, 0, sizeof(*w));
 	w->id = id;
 	w->edge = edge;
+	atomic_store(&w->state, WORKER_STARTING);
 	w->share = &edge->ports->workers[id];
 	w->counters = &edge->region->workers[id];
 	w->counters->cpu = edge->conf->dataplane.cores[id];
@@ -218,10 +219,9 @@ int worker_run(void *arg)
 	unsigned int idle_loops = 0;
 	int rc = port_drop_rights();
 
-	if (rc < 0) {
-		log_error("worker %u cannot give up its rights: %s", w->id, strerror(-rc));
+	atomic_store(&w->state, rc);
+	if (rc < 0)
 		return rc;
-	}
 	endpoints_online(w->edge->endpoints, w->id);
 	while (!atomic_load_explicit(&w->edge->stop, memory_order_relaxed)) {
 		uint64_t from = rte_rdtsc();

@@ -28,6 +28,10 @@ enum {
 	WORKER_TX_RETRIES = 16,
 };
 
+enum {
+	WORKER_STARTING = 1, // struct worker's state: else 0 runs, or -errno it did not start
+};
+
 struct worker;
 
 // Shared by all workers; read only while they run, but for the atomics.
@@ -106,7 +110,8 @@ struct packet {
 
 struct worker {
 	uint16_t id;
-	bool notify; // control has something to read
+	_Atomic int state; // WORKER_STARTING, 0 running, -errno
+	bool notify;	   // control has something to read
 	struct edge *edge;
 	struct port_share *share;
 	struct region_worker *counters;
@@ -117,7 +122,10 @@ struct worker {
 	uint32_t report_at;	   // slot at which the next round of reports goes on
 	uint64_t report_ns;
 	uint64_t house_ns;
-	uint64_t now_ns; // of this loop
+	bool draining;
+	struct ring_command drain; // under way while draining
+	uint32_t drain_at;	   // peer slot where it goes on
+	uint64_t now_ns;	   // of this loop
 	struct batch batches[WORKER_BURST];
 	uint16_t n_batches;
 	struct rte_mbuf *tx[WORKER_TX_BATCH];

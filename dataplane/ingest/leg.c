@@ -27,7 +27,7 @@ int leg_refuse(struct leg *leg, const struct net_addr *from, enum drop_reason re
 {
 	leg->state->drops[reason]++;
 	leg->state->last_refused = *from;
-	return -((int)reason + 1);
+	return drop_as_error(reason);
 }
 
 static bool prefix_matches(const struct region_source *s, const struct net_addr *from)
@@ -99,7 +99,7 @@ enum step {
 };
 
 // Where the packet stands to the newest one; the window moves.
-static enum step step_sequence(struct leg *leg, uint16_t seq, uint64_t *in_seq)
+static enum step step_sequence(struct leg *leg, uint16_t seq, uint64_t now_ns, uint64_t *in_seq)
 {
 	struct region_leg_norm *n = leg->norm;
 	int16_t delta = (int16_t)(seq - (uint16_t)n->in_highest);
@@ -123,6 +123,10 @@ static enum step step_sequence(struct leg *leg, uint16_t seq, uint64_t *in_seq)
 		*in_seq = n->in_highest - (uint64_t)-delta;
 		return STEP_BEHIND;
 	}
+	// A burst that was held up is late, however long it is; an encoder that restarts pauses.
+	if (delta <= 0 && delta > -LEG_MAX_SKIP &&
+		now_ns - n->last_rx_ns < LEG_SOURCE_GRACE_MS * NS_PER_MS)
+		return STEP_LATE;
 	if (leg->probation && seq == leg->probation_seq)
 		return STEP_RESTART;
 	leg->probation = true;
@@ -167,7 +171,7 @@ static int place(struct leg *leg, struct stream_clock *clock, const struct net_a
 		fresh = true;
 	}
 	if (!fresh) {
-		switch (step_sequence(leg, p->seq, in_seq)) {
+		switch (step_sequence(leg, p->seq, now_ns, in_seq)) {
 		case STEP_BEHIND:
 			return 0;
 		case STEP_LATE:
@@ -175,6 +179,7 @@ static int place(struct leg *leg, struct stream_clock *clock, const struct net_a
 			return leg_refuse(leg, from, DROP_INGEST_LATE);
 		case STEP_FORWARD:
 			if (timestamp_jumps(leg, p->timestamp)) {
+				leg->seen = UINT64_MAX; // what is behind has the old clock
 				anchor_timestamp(leg, p->timestamp, now_ns);
 				stream_clock_reset(clock, leg->kind);
 				*changes |= LEG_CHANGE_RESTART;

@@ -67,18 +67,18 @@ void leg_init(struct leg *, enum leg_kind, const struct region_leg_conf *conf,
 // Judge one datagram that came to the leg's RTP port; counts in state.
 // max_bytes: longest RTP payload that still fits the viewers' path once sealed.
 // changes:   enum leg_change flags.
-// Return:    0; else -(reason + 1), reason being an enum drop_reason, counted in the leg's state.
+// Return:    0; else drop_as_error() of the reason, counted in the leg's state.
 int leg_accept(struct leg *, struct stream_clock *, const struct net_addr *from, const uint8_t *pkt,
 	uint16_t pkt_bytes, uint16_t max_bytes, uint64_t now_ns, struct leg_packet *out,
 	unsigned int *changes);
 
 // Judge one RTCP datagram of the source; sender reports move the clock.
-// Return: 0; else -(reason + 1), counted.
+// Return: 0; else drop_as_error() of the reason, counted.
 int leg_accept_rtcp(struct leg *, struct stream_clock *, const struct net_addr *from,
 	const uint8_t *pkt, uint16_t pkt_bytes, uint64_t now_ns);
 
 // Count a drop of this leg and remember who sent it.
-// Return: -(reason + 1).
+// Return: drop_as_error() of the reason.
 int leg_refuse(struct leg *, const struct net_addr *from, enum drop_reason);
 
 // Call now and then. Return: true when the leg has just fallen silent.

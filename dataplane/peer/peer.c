@@ -66,6 +66,7 @@ int peer_create(struct region_peer *shared, uint16_t slot, struct srtp_engine *e
 		.key_id = conf.key_id,
 		.slot = slot,
 		.stream = conf.stream,
+		.stream_generation = conf.stream_generation,
 		.tag_bytes = srtp_profile_sizes(conf.profile).tag_bytes };
 	memcpy(p->cname, conf.cname, REGION_CNAME_MAX);
 	rc = frame_template_make(&p->frame, &conf.path, dscp, offload);

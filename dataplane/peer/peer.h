@@ -14,9 +14,10 @@ enum {
 	PEER_MID_MAX_BYTES = 16, // what a one-byte header extension holds (RFC 8285 4.2)
 	// Fixed header, 0xBEDE and length, id byte and MID, filled up to a word.
 	PEER_RTP_HDR_MAX_BYTES = 12 + 4 + 20,
-	// What a payload grows by at most on its way to a viewer, from the IP header up.
-	PEER_OVERHEAD_BYTES = 40 + 8 + PEER_RTP_HDR_MAX_BYTES + SRTP_TAG_MAX_BYTES,
 };
+
+static_assert(40 + 8 + PEER_RTP_HDR_MAX_BYTES + SRTP_TAG_MAX_BYTES == REGION_OVERHEAD_BYTES,
+	"control judges packet sizes by it");
 
 struct peer_leg {
 	struct region_peer_leg_state *state; // rw
@@ -36,6 +37,7 @@ struct peer {
 	struct net_addr remote;
 	uint32_t generation;
 	uint32_t key_id;
+	uint32_t stream_generation;
 	uint16_t slot;
 	uint16_t stream;
 	uint32_t fan_at; // place in the stream's list of this worker

@@ -105,7 +105,10 @@ int eal_args_make(const struct conf *conf, unsigned int n_queues, struct eal_arg
 	memset(out, 0, sizeof(*out));
 	rc = add(out, "millrace-dataplane");
 	// Nothing of ours stays in the file system: no hugetlbfs files, no run-time directory.
-	rc = rc < 0 ? rc : add(out, "--in-memory");
+	// Without huge pages the EAL wants that said otherwise.
+	rc = rc < 0 ? rc
+		    : add(out, strstr(conf->dataplane.eal, "--no-huge") ? "--no-shconf"
+									: "--in-memory");
 	rc = rc < 0 ? rc : add(out, "--no-telemetry");
 	// One contiguous pool is what AF_XDP registers; physical addresses would split it.
 	rc = rc < 0 ? rc : add(out, "--iova-mode=va");

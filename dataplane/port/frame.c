@@ -13,11 +13,6 @@ enum {
 	HOP_LIMIT = 64,
 };
 
-static int refuse(enum drop_reason reason)
-{
-	return -((int)reason + 1);
-}
-
 struct cursor {
 	const uint8_t *data;
 	uint32_t have;
@@ -63,14 +58,14 @@ static int take_ipv4(struct cursor *c, struct net_path *path)
 	uint32_t hdr_bytes, total;
 
 	if (!ip || ip->version != 4 || ip->ihl < 5)
-		return refuse(DROP_NOT_IP);
+		return drop_as_error(DROP_NOT_IP);
 	hdr_bytes = ip->ihl * 4u;
 	total = rte_be_to_cpu_16(ip->total_length);
 	if (!take(c, hdr_bytes - (uint32_t)sizeof(*ip)) || total < hdr_bytes ||
 		c->off + (total - hdr_bytes) > c->have || ip->next_proto_id != IPPROTO_UDP)
-		return refuse(DROP_NOT_IP);
+		return drop_as_error(DROP_NOT_IP);
 	if (ip->fragment_offset & RTE_BE16(IPV4_FRAGMENT_BITS))
-		return refuse(DROP_FRAGMENT);
+		return drop_as_error(DROP_FRAGMENT);
 	c->have = c->off + (total - hdr_bytes); // what is behind is Ethernet padding
 	path->remote.family = path->local.family = NET_IPV4;
 	memcpy(path->remote.ip, &ip->src_addr, 4);
@@ -84,10 +79,10 @@ static int take_ipv6(struct cursor *c, struct net_path *path)
 	uint32_t payload;
 
 	if (!ip || (rte_be_to_cpu_32(ip->vtc_flow) >> 28) != 6 || ip->proto != IPPROTO_UDP)
-		return refuse(DROP_NOT_IP);
+		return drop_as_error(DROP_NOT_IP);
 	payload = rte_be_to_cpu_16(ip->payload_len);
 	if (c->off + payload > c->have)
-		return refuse(DROP_NOT_IP);
+		return drop_as_error(DROP_NOT_IP);
 	c->have = c->off + payload;
 	path->remote.family = path->local.family = NET_IPV6;
 	memcpy(path->remote.ip, ip->src_addr, 16);
@@ -101,10 +96,10 @@ static int take_udp(struct cursor *c, struct frame *out)
 	uint32_t total;
 
 	if (!udp)
-		return refuse(DROP_NOT_IP);
+		return drop_as_error(DROP_NOT_IP);
 	total = rte_be_to_cpu_16(udp->dgram_len);
 	if (total < sizeof(*udp) || c->off + total > c->have + (uint32_t)sizeof(*udp))
-		return refuse(DROP_NOT_IP);
+		return drop_as_error(DROP_NOT_IP);
 	out->path.remote.port_be = udp->src_port;
 	out->path.local.port_be = udp->dst_port;
 	out->payload_off = (uint16_t)c->off;
@@ -126,9 +121,9 @@ int frame_parse(const struct rte_mbuf *m, uint8_t port_id, struct frame *out)
 	int rc;
 
 	if (m->nb_segs != 1)
-		return refuse(DROP_MULTI_SEGMENT);
+		return drop_as_error(DROP_MULTI_SEGMENT);
 	if (checksum_bad(m))
-		return refuse(DROP_BAD_CHECKSUM);
+		return drop_as_error(DROP_BAD_CHECKSUM);
 	switch (take_ethernet(&c, &f.path)) {
 	case RTE_BE16(RTE_ETHER_TYPE_IPV4):
 		rc = take_ipv4(&c, &f.path);
@@ -137,7 +132,7 @@ int frame_parse(const struct rte_mbuf *m, uint8_t port_id, struct frame *out)
 		rc = take_ipv6(&c, &f.path);
 		break;
 	default:
-		rc = refuse(DROP_NOT_IP);
+		rc = drop_as_error(DROP_NOT_IP);
 	}
 	if (rc == 0)
 		rc = take_udp(&c, &f);

@@ -24,7 +24,7 @@ struct frame {
 
 // Take apart one received packet of one segment.
 // port_id: becomes path.port_id.
-// Return:  0; else -(reason + 1), reason being an enum drop_reason.
+// Return:  0; else drop_as_error() of the reason.
 int frame_parse(const struct rte_mbuf *, uint8_t port_id, struct frame *out);
 
 // Headers for one path, complete but for lengths and checksums.

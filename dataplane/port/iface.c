@@ -4,10 +4,12 @@
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static int get_channels(const char *ifname, struct ethtool_channels *out)
@@ -39,6 +41,25 @@ int iface_queues(const char *ifname)
 		return rc;
 	rc = (int)(channels.combined_count + channels.rx_count);
 	return rc > 0 ? rc : 1;
+}
+
+int iface_claim(const char *ifname)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int chars = snprintf(addr.sun_path + 1, sizeof(addr.sun_path) - 1, "millrace/%s", ifname);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	// A name that begins with NUL is no file, and belongs to the network namespace.
+	if (bind(fd, (struct sockaddr *)&addr,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)chars)) < 0) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	return fd;
 }
 
 void iface_list(char *out, unsigned int cap)

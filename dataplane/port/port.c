@@ -1,7 +1,6 @@
 #include "dataplane/port/port.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -44,11 +43,32 @@ static int start_eal(const struct conf *conf, unsigned int n_queues)
 	return rc;
 }
 
-// Before DPDK touches an AF_XDP interface: is it there, is it free, how many queues has it.
+static int claim_interface(const char *ifname, struct port_set *set)
+{
+	int rc;
+
+	set->claim_fd = iface_claim(ifname);
+	if (set->claim_fd < 0) {
+		log_error("interface %s: %s", ifname,
+			set->claim_fd == -EADDRINUSE
+				? "another data plane serves it; end that first"
+				: strerror(-set->claim_fd));
+		return set->claim_fd;
+	}
+	// Nobody alive serves it: what is there of ours is from one that was killed.
+	rc = steer_clean(ifname);
+	if (rc < 0)
+		log_error("interface %s: %s; take it off with: ip link set dev %s xdp off", ifname,
+			rc == -EBUSY ? "another XDP program is attached" : strerror(-rc), ifname);
+	return rc;
+}
+
+// Before DPDK touches an AF_XDP interface: is it there, and how many queues has it.
+// Return: the queues; -errno, logged.
 static int check_interface(const struct conf *conf)
 {
 	const char *ifname = conf->dataplane.interface;
-	int queues = iface_queues(ifname), rc;
+	int queues = iface_queues(ifname);
 	char list[256];
 
 	if (queues == -ENODEV) {
@@ -69,12 +89,6 @@ static int check_interface(const struct conf *conf)
 			"is built and installed with this program",
 			conf->dataplane.steer_program, strerror(errno));
 		return -errno;
-	}
-	rc = steer_clean(ifname);
-	if (rc < 0) {
-		log_error("interface %s: %s; take it off with: ip link set dev %s xdp off", ifname,
-			rc == -EBUSY ? "another XDP program is attached" : strerror(-rc), ifname);
-		return rc;
 	}
 	return queues;
 }
@@ -108,26 +122,43 @@ static uint64_t port_offloads(uint16_t port_id)
 	return WANTED_OFFLOADS;
 }
 
+// What we would like, as far as the port can do it.
+static void fill_port_conf(const struct port_set *set, const struct rte_eth_dev_info *info,
+	uint16_t n_queues, struct rte_eth_conf *out)
+{
+	uint64_t rss = (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP) & info->flow_type_rss_offloads;
+
+	*out = (struct rte_eth_conf){ .txmode.offloads = set->offload ? WANTED_OFFLOADS : 0,
+		.rxmode.offloads = info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_CHECKSUM };
+	if (n_queues > 1 && rss) {
+		out->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		out->rx_adv_conf.rss_conf.rss_hf = rss;
+	}
+}
+
 static int configure_port(
 	struct port_set *set, uint16_t port_id, uint16_t n_queues, uint16_t first_worker)
 {
-	struct rte_eth_conf conf = { .txmode.offloads = set->offload ? WANTED_OFFLOADS : 0 };
-	int rc;
+	uint16_t n_rx_descs = PORT_RX_DESCS, n_tx_descs = PORT_TX_DESCS;
+	struct rte_eth_dev_info info;
+	struct rte_eth_conf conf;
+	int rc = rte_eth_dev_info_get(port_id, &info);
 
-	if (n_queues > 1)
-		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-	if (n_queues > 1)
-		conf.rx_adv_conf.rss_conf.rss_hf = RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP;
+	if (rc < 0)
+		return rc;
+	fill_port_conf(set, &info, n_queues, &conf);
 	rc = rte_eth_dev_configure(port_id, n_queues, n_queues, &conf);
+	if (rc == 0)
+		rc = rte_eth_dev_adjust_nb_rx_tx_desc(port_id, &n_rx_descs, &n_tx_descs);
 	for (uint16_t q = 0; rc == 0 && q < n_queues; q++) {
 		uint16_t w = (uint16_t)((first_worker + q) % set->n_workers);
 		int node = rte_eth_dev_socket_id(port_id);
 
-		rc = rte_eth_rx_queue_setup(port_id, q, PORT_RX_DESCS,
+		rc = rte_eth_rx_queue_setup(port_id, q, n_rx_descs,
 			(unsigned int)(node < 0 ? 0 : node), NULL, set->workers[w].pool);
 		if (rc == 0)
-			rc = rte_eth_tx_queue_setup(port_id, q, PORT_TX_DESCS,
-				(unsigned int)(node < 0 ? 0 : node), NULL);
+			rc = rte_eth_tx_queue_setup(
+				port_id, q, n_tx_descs, (unsigned int)(node < 0 ? 0 : node), NULL);
 	}
 	return rc;
 }
@@ -227,39 +258,31 @@ static int configure_ports_af_xdp(struct port_set *set)
 	return p.rc;
 }
 
-static int publish(const struct conf *conf)
+static int publish(const struct conf *conf, uint32_t gid)
 {
-	uint32_t gid = 0;
-	int rc;
+	int rc = steer_publish(conf->dataplane.interface, gid);
 
-	if (conf->dataplane.group[0]) {
-		const struct group *g = getgrnam(conf->dataplane.group);
-
-		if (!g) {
-			log_error("[dataplane] group: no group %s on this system",
-				conf->dataplane.group);
-			return -ENOENT;
-		}
-		gid = g->gr_gid;
-	}
-	rc = steer_publish(conf->dataplane.interface, gid);
 	if (rc < 0)
 		log_error("the steering maps of %s cannot be pinned under %s: %s",
 			conf->dataplane.interface, STEER_PIN_ROOT, strerror(-rc));
 	return rc;
 }
 
-int port_set_start(const struct conf *conf, uint16_t priv_bytes, struct port_set *set)
+int port_set_start(const struct conf *conf, uint32_t gid, uint16_t priv_bytes, struct port_set *set)
 {
 	bool af_xdp = conf->dataplane.interface[0];
 	int queues = 0, rc;
 
 	memset(set, 0, sizeof(*set));
+	set->claim_fd = -1;
 	set->n_workers = conf->dataplane.n_cores;
 	if (af_xdp) {
 		queues = check_interface(conf);
 		if (queues < 0)
 			return queues;
+		rc = claim_interface(conf->dataplane.interface, set);
+		if (rc < 0)
+			return rc;
 	}
 	rc = start_eal(conf, (unsigned int)queues);
 	if (rc < 0)
@@ -274,7 +297,7 @@ int port_set_start(const struct conf *conf, uint16_t priv_bytes, struct port_set
 	if (rc == 0)
 		rc = start_ports(set);
 	if (rc == 0 && af_xdp)
-		rc = publish(conf);
+		rc = publish(conf, gid);
 	return rc;
 }
 
@@ -328,10 +351,8 @@ int port_drop_main_rights(void)
 	return rc < 0 ? rc : port_drop_rights();
 }
 
-void port_set_stop(struct port_set *set)
+static void stop_eal(struct port_set *set)
 {
-	if (!set->eal_started)
-		return;
 	if (set->interface[0]) {
 		set_rights(CAP_SET);
 		steer_unpublish(set->interface);
@@ -344,4 +365,13 @@ void port_set_stop(struct port_set *set)
 		rte_mempool_free(set->workers[w].pool);
 	rte_eal_cleanup();
 	set->eal_started = false;
+}
+
+void port_set_stop(struct port_set *set)
+{
+	if (set->eal_started)
+		stop_eal(set);
+	if (set->claim_fd >= 0)
+		close(set->claim_fd);
+	set->claim_fd = -1;
 }

@@ -42,12 +42,14 @@ struct port_set {
 	bool offload;	    // UDP and IPv4 checksums on send
 	char interface[64]; // AF_XDP: where the program is attached; ""
 	bool eal_started;
+	int claim_fd; // AF_XDP: says that we serve the interface
 };
 
 // Start EAL and ports; each failure is logged with its remedy.
+// gid:        group that may open the pinned maps besides root; UINT32_MAX: none.
 // priv_bytes: room for private data in each mbuf.
 // Return:     0; -errno. port_set_stop is right after a failure too.
-int port_set_start(const struct conf *, uint16_t priv_bytes, struct port_set *out);
+int port_set_start(const struct conf *, uint32_t gid, uint16_t priv_bytes, struct port_set *out);
 
 // Stop ports, detach and unpublish the program, clean the EAL up. The workers must have ended.
 void port_set_stop(struct port_set *);

@@ -87,7 +87,8 @@ void session_free(struct session *);
 uint64_t session_now_ms(void);
 
 // session_media.c
-void session_note_address(struct session *, const struct net_addr *);
+// Return: whether another session had the address.
+bool session_note_address(struct session *, const struct net_addr *);
 void session_install(struct session *);
 int session_open_dtls(struct session *, const struct sdp_negotiated *);
 

@@ -108,9 +108,6 @@ void stream_entry_settle(struct stream_entry *);
 // ---- stream_text.c: what describe says in words ------------------------------------------------
 
 enum {
-	// What a payload grows by at most on its way to a viewer: IPv6 and UDP, RTP header with
-	// MID, tag. The data plane's PEER_OVERHEAD_BYTES.
-	STREAM_OVERHEAD_BYTES = 48 + 36 + 16,
 	STREAM_RTP_HEADER_BYTES = 12,
 	STREAM_PACKET_BYTES = 1200, // what we advise encoders to send
 };

@@ -99,6 +99,10 @@ class Taken:
                     "control", {**edge.control_options, "dataplane-socket": other.socket},
                     "control-3")
                 check_refused(second, ("8080",))
+                second = edge.spawn(
+                    "dataplane", {**edge.dataplane_options, "dataplane-socket": other.socket},
+                    "dataplane-3")
+                check_refused(second, ("edge0", "another data plane"))
             finally:
                 other.forget()
             check(edge.dataplane.alive() and edge.control.alive(), "the first did not go on")

@@ -6,7 +6,7 @@ import time
 
 import stun
 from host import ROOT, VIEWER_IP4, check, udp_socket, wait_until
-from millrace import Edge, Encoder, Netns, post_offer, request
+from millrace import Edge, Encoder, Netns, PIN_DIR, post_offer, request
 from viewers import Aiortc
 
 SMALL = {"size": "320x180", "rate": 15, "bits": "200k"}
@@ -120,3 +120,37 @@ class ControlRestart:
                 check(edge.stream()["viewers"] == 1, "the viewer is not known any more")
                 viewer.leave(0)
                 edge.await_no_peers()
+
+
+class DataplaneKilled:
+    """A data plane that is killed leaves a program and pins behind: the next one takes them away."""
+
+    def run(self, context):
+        with Netns(), Edge(context.logs, context.build) as edge:
+            edge.dataplane.signal(signal.SIGKILL)
+            edge.dataplane.wait(5)
+            edge.dataplane.kill()
+            edge.start_dataplane()
+            wait_until(edge.is_ready, 10, "control to find the new data plane")
+            legs = edge.put_stream()["legs"]
+            with Encoder(context.logs, legs, **SMALL), Aiortc(context.logs) as viewer:
+                viewer.await_playing()
+                viewer.quit()
+
+
+class HangUp:
+    """A closed terminal ends the data plane as a termination does: nothing stays on the interface."""
+
+    def run(self, context):
+        with Netns():
+            edge = Edge(context.logs, context.build)
+            try:
+                edge.start_dataplane()
+                edge.dataplane.signal(signal.SIGHUP)
+                check(edge.dataplane.wait(10) == 0, f"ended with {edge.dataplane.last_line()}")
+                check(not os.path.exists(PIN_DIR), "the pins are left")
+                with Edge(context.logs, context.build):
+                    pass
+            finally:
+                edge.dataplane.kill()
+                edge.forget()

@@ -29,3 +29,18 @@ class TwoWorkers:
                         check(viewer["video"]["lost"] == 0,
                               f"viewer {viewer['viewer']} lost {viewer['video']['lost']}")
                     crowd.quit()
+
+
+class PortableEngine:
+    """The portable SRTP engine in place of the fast one: the same picture and sound."""
+
+    def run(self, context):
+        with Netns(), Edge(
+                context.logs, context.build,
+                dataplane={"dataplane-engine": "libsrtp2"}) as edge:
+            check(edge.state()["engine"] == "libsrtp2", f"engine {edge.state()['engine']}")
+            legs = edge.put_stream()["legs"]
+            with Encoder(context.logs, legs, size="320x180", rate=15, bits="200k") as encoder:
+                with Aiortc(context.logs, count=2) as crowd:
+                    crowd.await_playing(frames=3 * encoder.rate)
+                    crowd.quit()
