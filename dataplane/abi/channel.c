@@ -43,22 +43,40 @@ static int lock_path(const char *path, char out[PATH_MAX])
 	return snprintf(out, PATH_MAX, "%s.lock", path) < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-// The lock, not the socket, says who is alive: it goes with the process, whatever ends it.
-static int take_lock(const char *path, int *out)
+static int open_locked(const char *lock, int *out)
 {
-	char lock[PATH_MAX];
-	int fd, rc;
+	int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int rc;
 
-	rc = lock_path(path, lock);
-	if (rc < 0)
-		return rc;
-	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		rc = errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
 		close(fd);
 		return rc;
+	}
+	*out = fd;
+	return 0;
+}
+
+// The lock, not the socket, says who is alive: it goes with the process, whatever ends it.
+static int take_lock(const char *path, int *out)
+{
+	char lock[PATH_MAX];
+	struct stat st;
+	int fd = -1, rc;
+
+	rc = lock_path(path, lock);
+	if (rc < 0)
+		return rc;
+	for (;;) {
+		rc = open_locked(lock, &fd);
+		if (rc < 0)
+			return rc;
+		// One that ended between our open and our lock took the file's name with it.
+		if (fstat(fd, &st) == 0 && st.st_nlink > 0)
+			break;
+		close(fd);
 	}
 	*out = fd;
 	return 0;
