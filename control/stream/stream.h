@@ -70,8 +70,7 @@ int stream_store_create(const struct conf *, struct stream_store **out);
 void stream_store_destroy(struct stream_store *);
 
 // A data plane came or went (NULL). In one that came the streams are set up again, in their old
-// slots where these are free; streams that an earlier control left there go on, but for what the
-// region does not keep: max_peers, stereo and profile_level_id of their PUT.
+// slots where these are free; streams that an earlier control left there go on.
 void stream_store_attach(struct stream_store *, struct link *);
 
 // The address that encoders are told to send to, port ignored; copied.

@@ -289,7 +289,7 @@ void whep_patch(void *ctx, struct http_request *req)
 	struct api *api = ctx;
 	struct session *s = session_of(api, req);
 	char tags[512], cause[SDP_CAUSE_MAX];
-	struct sdp_fragment fragment;
+	struct sdp_fragment fragment = {};
 	size_t body_bytes;
 	const char *body;
 
@@ -301,7 +301,8 @@ void whep_patch(void *ctx, struct http_request *req)
 			req, 415, &accept_patch, 1, "expected Content-Type: " TYPE_FRAGMENT);
 		return;
 	}
-	if (sdp_fragment_parse(body, body_bytes, &fragment, cause) != SDP_OK) {
+	// An empty body trickles nothing, which is fine.
+	if (body_bytes && sdp_fragment_parse(body, body_bytes, &fragment, cause) != SDP_OK) {
 		http_request_refuse(req, 400, NULL, 0, "%s", cause);
 		return;
 	}
