@@ -28,26 +28,31 @@ static const struct http_header accept_patch[] = {
 	{},
 };
 
-#define WHEP_ENDPOINT(path)                                               \
-	{                                                                 \
-		.pattern = path "/{stream}",                              \
-		.on = { [HTTP_POST] = whep_post, [HTTP_GET] = whep_get }, \
-		.options_headers = accept_post                            \
+// WHEP is served under two prefixes, with the same handlers.
+#define ON_ENDPOINT                                                                              \
+	{                                                                                        \
+		[HTTP_POST] = whep_post, [HTTP_GET] = whep_get, [HTTP_DELETE] = whep_no_resource \
 	}
-#define WHEP_SESSION(path)                              \
-	{                                               \
-		.pattern = path "/{stream}/{resource}", \
-		.on = { [HTTP_PATCH] = whep_patch,      \
-			[HTTP_DELETE] = whep_delete,    \
-			[HTTP_GET] = whep_get },        \
-		.options_headers = accept_patch         \
+#define ON_SESSION                                                                            \
+	{                                                                                     \
+		[HTTP_PATCH] = whep_patch, [HTTP_DELETE] = whep_delete, [HTTP_GET] = whep_get \
 	}
 
 static const struct http_route routes[] = {
-	WHEP_ENDPOINT("/whep"),
-	WHEP_SESSION("/whep"),
-	WHEP_ENDPOINT("/api/v3/whep"),
-	WHEP_SESSION("/api/v3/whep"),
+	{ .pattern = "/whep/{stream}", .on = ON_ENDPOINT, .options_headers = accept_post },
+	{ .pattern = "/whep/{stream}/{resource}",
+		.on = ON_SESSION,
+		.options_headers = accept_patch },
+	{ .pattern = "/whep/{stream}/", .on = { [HTTP_DELETE] = whep_no_resource } },
+	{ .pattern = "/whep", .on = { [HTTP_POST] = whep_no_stream } },
+	{ .pattern = "/whep/", .on = { [HTTP_POST] = whep_no_stream } },
+	{ .pattern = "/api/v3/whep/{stream}", .on = ON_ENDPOINT, .options_headers = accept_post },
+	{ .pattern = "/api/v3/whep/{stream}/{resource}",
+		.on = ON_SESSION,
+		.options_headers = accept_patch },
+	{ .pattern = "/api/v3/whep/{stream}/", .on = { [HTTP_DELETE] = whep_no_resource } },
+	{ .pattern = "/api/v3/whep", .on = { [HTTP_POST] = whep_no_stream } },
+	{ .pattern = "/api/v3/whep/", .on = { [HTTP_POST] = whep_no_stream } },
 	{ .pattern = "/api/v3/streams",
 		.on = { [HTTP_GET] = stream_api_list },
 		.same_origin = true },

@@ -37,7 +37,8 @@ static bool match_pattern(struct http_request *req, const char *pattern)
 	unsigned int n_matched = 0;
 
 	req->n_params = 0;
-	while (pattern[0] == '/' && pattern[1] != '\0') {
+	// A slash at the end is a segment of no characters, but for that of the root.
+	while (pattern[0] == '/' && (pattern[1] != '\0' || n_matched > 0)) {
 		size_t n_chars = strcspn(++pattern, "/");
 		const char *segment = http_path_segment(&req->split, n_matched++);
 

@@ -12,7 +12,8 @@
 // Must answer the request, now or later.
 typedef void (*http_handler)(void *ctx, struct http_request *);
 
-// One line of the table. A pattern's segments are text or "{name}", which takes any valid id.
+// One line of the table. A pattern's segments are text or "{name}", which takes any valid id; a
+// slash at its end stands for itself.
 // The first pattern that fits the path decides; so "/watch/{stream}" comes after "/watch/help".
 struct http_route {
 	const char *pattern;

@@ -341,3 +341,15 @@ void whep_get(void *ctx, struct http_request *req)
 {
 	answer_empty(req, 204);
 }
+
+// ---- paths that stop short ---------------------------------------------------------------------
+
+void whep_no_stream(void *ctx, struct http_request *req)
+{
+	http_request_refuse(req, 400, NULL, 0, "missing stream id");
+}
+
+void whep_no_resource(void *ctx, struct http_request *req)
+{
+	http_request_refuse(req, 400, NULL, 0, "missing resource id");
+}
