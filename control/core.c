@@ -188,6 +188,7 @@ static void run_timers(struct core *core, uint64_t now)
 		stream_store_sample(core->api.streams, now);
 		dataplane_api_sample(&core->api, now);
 	}
+	stream_store_save(core->api.streams, now);
 	if (!core->api.link && now >= core->reconnect_ms) {
 		core->reconnect_ms = now + RECONNECT_MS;
 		connect_link(core, true);
@@ -301,6 +302,8 @@ static int start(struct core *core)
 		rc = dtls_context_create(profiles, 2, &api->dtls);
 	if (rc == 0)
 		rc = stream_store_create(core->conf, &api->streams);
+	if (rc == 0 && core->conf->control.state[0])
+		rc = stream_store_keep(api->streams, core->conf->control.state);
 	if (rc == 0)
 		rc = session_table_create(core->conf, api->dtls, &api->sessions);
 	if (rc == 0)

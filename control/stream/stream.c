@@ -234,6 +234,7 @@ static void on_set_done(struct stream_entry *e, int status)
 	e->phase = STREAM_READY;
 	e->status = 0;
 	stream_entry_show(e);
+	stream_file_touch(e->pub.store);
 	tell_set(e, &e->pub, status);
 	continue_removal(e);
 }
@@ -350,6 +351,8 @@ static int set_change(struct stream_entry *e, const struct stream_want *want, st
 	e->pub.want = full;
 	if (stream_want_equal(&full, &e->other)) {
 		e->other = (struct stream_want){ 0 };
+		stream_slot_write(e); // what only control reads may have changed
+		stream_file_touch(e->pub.store);
 		*existed = true;
 		if (cb)
 			cb(arg, &e->pub, 0);
@@ -403,6 +406,7 @@ int stream_remove(struct stream *s, stream_done_cb cb, void *arg)
 	if (e->removal)
 		return -EALREADY;
 	s->leaving = true;
+	stream_file_touch(s->store);
 	e->removal = true;
 	e->remove_cb = cb;
 	e->remove_arg = arg;
@@ -444,6 +448,7 @@ void stream_store_destroy(struct stream_store *store)
 {
 	if (!store)
 		return;
+	stream_file_close(store);
 	stream_each_entry(store, entry_destroy);
 	free(store);
 }

@@ -65,9 +65,24 @@ typedef void (*stream_done_cb)(void *arg, struct stream *, int status);
 // Return: 0; -ENOMEM.
 int stream_store_create(const struct conf *, struct stream_store **out);
 
-// Whoever still waits is told -ESHUTDOWN. Close the link before (its acknowledgements come to this
-// store), and stop the HTTP server after (requests wait here). NULL is fine.
+// Changes not yet kept are written. Whoever still waits is told -ESHUTDOWN. Close the link before
+// (its acknowledgements come to this store), and stop the HTTP server after (requests wait here).
+// NULL is fine.
 void stream_store_destroy(struct stream_store *);
+
+// Keep the streams in a file from now on, and take up those that stand there: they are set up with
+// the next data plane. Where its region holds a stream of that name, that one wins, but for what
+// the region does not hold. Before the first stream_store_attach.
+// A file that is damaged is renamed to path.damaged-TIME and named in the log, and nothing of it is
+// used. One that cannot be read is left alone: then nothing is kept in this run.
+// path:   copied; its directory is made where it is missing.
+// Return: 0, also without a file to read; -ENOMEM.
+int stream_store_keep(struct stream_store *, const char *path);
+
+// Write the file if a change is due to be kept; call many times a second. A change is written
+// within half a second, and several at a time. One that cannot be written stands all the same: the
+// log says so, and it is tried again until it is kept.
+void stream_store_save(struct stream_store *, uint64_t now_ms);
 
 // A data plane came or went (NULL). In one that came the streams are set up again, in their old
 // slots where these are free; streams that an earlier control left there go on.

@@ -49,7 +49,6 @@ static int read_slot(const struct stream_store *store, const struct region_strea
 	const struct region_leg_conf *video = &slot->legs[LEG_VIDEO];
 	const struct region_leg_conf *audio = &slot->legs[LEG_AUDIO];
 	struct stream_want want = { .max_peers = slot->max_peers };
-	char error[STREAM_ERROR_MAX];
 
 	if (!memchr(slot->id, 0, sizeof(slot->id)) || !http_id_valid(slot->id) ||
 		slot->owner >= link_region(store->link)->n_workers)
@@ -60,7 +59,7 @@ static int read_slot(const struct stream_store *store, const struct region_strea
 		return -EINVAL;
 	read_leg(video, LEG_VIDEO, &want);
 	read_leg(audio, LEG_AUDIO, &want);
-	if (stream_ports_resolve(store, NULL, &want, error) < 0)
+	if (!stream_ports_free(store, &want))
 		return -EEXIST;
 	*out = want;
 	return 0;
@@ -83,13 +82,21 @@ static void entry_reclaim(struct stream_entry *e)
 		stream_slot_reclaim(e);
 }
 
+// A slot for an entry that has none, and ports that nobody else has meanwhile.
+static int entry_place(struct stream_entry *e)
+{
+	int rc = stream_ports_keep(e);
+
+	return rc < 0 ? rc : stream_slot_take(e, e->pub.slot);
+}
+
 static void entry_take_old_slot(struct stream_entry *e)
 {
 	const struct region *region = link_region(e->pub.store->link);
 
 	if (e->phase == STREAM_DETACHED && !e->has_slot && e->pub.slot < region->n_streams &&
 		!region_in_use(region->streams[e->pub.slot].conf.generation))
-		stream_slot_take(e, e->pub.slot);
+		entry_place(e);
 }
 
 // Take up what is neither as it should be nor under way.
@@ -104,14 +111,14 @@ void stream_entry_settle(struct stream_entry *e)
 	if (e->phase != STREAM_DETACHED && e->phase != STREAM_UNSURE)
 		return;
 	if (!e->has_slot)
-		rc = stream_slot_take(e, e->pub.slot);
+		rc = entry_place(e);
 	if (rc == 0) {
 		e->phase = STREAM_UNSURE;
 		rc = stream_entry_set(e, STREAM_SETTING);
 	}
 	if (rc < 0 && rc != e->status)
 		log_warn("stream %s: cannot be set up: %s; it is tried again", e->pub.id,
-			rc == -ENOSPC ? "no slot is free" : strerror(-rc));
+			rc == -ENOSPC ? "no slot or port is free" : strerror(-rc));
 	e->status = rc;
 }
 
@@ -125,11 +132,12 @@ static bool slot_held(const struct stream *first, uint16_t slot)
 }
 
 // A stream that an earlier control set up goes on as it is; the workers confirm it once more.
-static void adopt(struct stream_entry *e, const struct region_stream_conf *conf)
+static void adopt(struct stream_entry *e, const struct stream_want *want)
 {
-	memcpy(e->pub.id, conf->id, sizeof(e->pub.id));
-	stream_entry_show(e);
+	e->pub.want = *want;
 	e->phase = STREAM_DETACHED;
+	stream_entry_show(e);
+	stream_file_touch(e->pub.store);
 	log_info("stream %s goes on from before", e->pub.id);
 }
 
@@ -142,18 +150,31 @@ static void condemn(struct stream_entry *e)
 	log_warn("slot %u holds no stream that could go on: it is removed", e->pub.slot);
 }
 
-// Take up a slot in use that nobody here knows.
+// Return: the stream of that name that waits for a slot, as one from the file does; NULL none.
+static struct stream_entry *find_waiting(struct stream_store *store, const char *id)
+{
+	struct stream *s = stream_list_find(store->first, id);
+	struct stream_entry *e = s ? stream_entry(s) : NULL;
+
+	return e && e->phase == STREAM_DETACHED && !e->has_slot && !e->removal ? e : NULL;
+}
+
+// Take up a slot in use that nobody here knows. What stands there wins over what we kept.
 static void take_up_slot(struct stream_store *store, uint16_t slot)
 {
 	const struct region_stream_conf conf = link_region(store->link)->streams[slot].conf;
 	struct stream_want want;
 	int rc = read_slot(store, &conf, &want);
-	struct stream_entry *e;
+	struct stream_entry *e = NULL;
 
-	if (rc == 0 && (stream_list_find(store->first, conf.id) ||
-			       stream_list_find(store->hidden, conf.id)))
+	if (rc == 0)
+		e = find_waiting(store, conf.id);
+	if (rc == 0 && !e &&
+		(stream_list_find(store->first, conf.id) ||
+			stream_list_find(store->hidden, conf.id)))
 		rc = -EEXIST;
-	e = stream_entry_create(store, "");
+	if (!e)
+		e = stream_entry_create(store, rc == 0 ? conf.id : "");
 	if (!e) {
 		log_error("slot %u stays taken: out of memory", slot);
 		return;
@@ -162,12 +183,10 @@ static void take_up_slot(struct stream_store *store, uint16_t slot)
 	e->pub.generation = conf.generation;
 	e->pub.owner = conf.owner;
 	e->has_slot = true;
-	if (rc == 0) {
-		e->pub.want = want;
-		adopt(e, &conf);
-	} else {
+	if (rc == 0)
+		adopt(e, &want);
+	else
 		condemn(e);
-	}
 }
 
 static void take_up_slots(struct stream_store *store)

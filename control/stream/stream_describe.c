@@ -158,7 +158,7 @@ static json_t *source_text(const struct region_source *source)
 	return json_sprintf("%s/%u", ip, source->prefix_bits);
 }
 
-static json_t *sources(const struct stream_want *want)
+json_t *stream_sources(const struct stream_want *want)
 {
 	json_t *out = json_array();
 
@@ -180,7 +180,7 @@ json_t *stream_describe(const struct stream *s)
 	rc |= stream_json_put(out, "slot", stream_shared(s) ? integer(s->slot) : json_null());
 	rc |= stream_json_put(out, "viewers", integer(s->n_peers));
 	rc |= stream_json_put(out, "max_peers", integer(stream_peer_cap(s)));
-	rc |= stream_json_put(out, "allowed_sources", sources(&s->want));
+	rc |= stream_json_put(out, "allowed_sources", stream_sources(&s->want));
 	rc |= stream_json_put(out, "legs", describe_legs(s));
 	rc |= stream_json_put(out, "commands", stream_commands(s));
 	if (rc == 0)

@@ -353,10 +353,20 @@ static int refuse_syntax(const json_error_t *wrong, char error[STREAM_ERROR_MAX]
 	return -EINVAL;
 }
 
+int stream_want_read(const struct conf *conf, const json_t *body, struct stream_want *out,
+	char error[STREAM_ERROR_MAX])
+{
+	struct reader r = { .conf = conf, .error = error };
+	int rc = read_body(&r, body);
+
+	if (rc == 0)
+		*out = r.want;
+	return rc;
+}
+
 int stream_want_parse(const struct conf *conf, const char *body, size_t body_bytes,
 	struct stream_want *out, char error[STREAM_ERROR_MAX])
 {
-	struct reader r = { .conf = conf, .error = error };
 	json_error_t wrong = { 0 };
 	json_t *root;
 	int rc;
@@ -369,9 +379,7 @@ int stream_want_parse(const struct conf *conf, const char *body, size_t body_byt
 	root = json_loadb(body, body_bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &wrong);
 	if (!root)
 		return refuse_syntax(&wrong, error);
-	rc = read_body(&r, root);
+	rc = stream_want_read(conf, root, out, error);
 	json_decref(root);
-	if (rc == 0)
-		*out = r.want;
 	return rc;
 }

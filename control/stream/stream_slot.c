@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "control/stream/priv/store.h"
+#include "dataplane/abi/log.h"
 
 enum {
 	PORT_PAIRS = 32768,
@@ -256,6 +257,69 @@ int stream_ports_resolve(const struct stream_store *store, const struct stream_e
 		pairs_add(&taken, want->legs[leg].port);
 	}
 	return 0;
+}
+
+static void pairs_add_held(
+	struct pairs *p, const struct stream *first, const struct stream_entry *but)
+{
+	for (const struct stream *s = first; s; s = s->next) {
+		const struct stream_entry *e = (const struct stream_entry *)s;
+
+		if (e == but || !e->has_slot)
+			continue;
+		pairs_add_want(p, &s->want);
+		pairs_add_want(p, &e->other);
+	}
+}
+
+static struct pairs pairs_held(const struct stream_store *store, const struct stream_entry *but)
+{
+	struct pairs p = { 0 };
+
+	pairs_add(&p, store->conf->media.port);
+	pairs_add_held(&p, store->first, but);
+	pairs_add_held(&p, store->hidden, but);
+	return p;
+}
+
+bool stream_ports_free(const struct stream_store *store, const struct stream_want *want)
+{
+	struct pairs held = pairs_held(store, NULL);
+
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		if (want->legs[leg].present && pairs_has(&held, want->legs[leg].port))
+			return false;
+	}
+	return true;
+}
+
+int stream_ports_keep(struct stream_entry *e)
+{
+	const struct stream_store *store = e->pub.store;
+	struct pairs held = pairs_held(store, e);
+	const struct stream_want before = e->pub.want;
+	struct stream_want want = before;
+	char error[STREAM_ERROR_MAX];
+	int rc;
+
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		uint16_t port = want.legs[leg].port;
+
+		if (port < store->conf->ingest.first_port ||
+			port >= store->conf->ingest.last_port || pairs_has(&held, port))
+			want.legs[leg].port = 0;
+	}
+	e->pub.want = (struct stream_want){ 0 }; // it has no claim to a port that is not free
+	rc = stream_ports_resolve(store, e, &want, error);
+	e->pub.want = rc < 0 ? before : want;
+	for (int leg = 0; rc == 0 && leg < LEG_COUNT; leg++) {
+		if (want.legs[leg].port == before.legs[leg].port)
+			continue;
+		log_warn("stream %s: %s has port %u now; its old one, %u, is not to be had",
+			e->pub.id, leg_name(leg), want.legs[leg].port, before.legs[leg].port);
+		stream_file_touch(e->pub.store);
+	}
+	return rc;
 }
 
 int stream_ports_steer(const struct stream_store *store, const struct stream_want *want,

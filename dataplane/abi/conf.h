@@ -77,6 +77,9 @@ struct conf {
 		uint32_t dtls_pps, dtls_burst; // defaults 50, 100
 	} limits;
 	struct {
+		char state[PATH_MAX]; // file that keeps the streams; "": none
+	} control;
+	struct {
 		int level; // enum log_level of log.h: error | warn | info | debug, default info
 	} log;
 	bool check_only; // --check-config: read, judge, exit

@@ -131,6 +131,9 @@ const struct conf_option conf_options[] = {
 	NUMBER(limits, dtls_burst, 0, 1000000, 100,
 		"How many of them at once"),
 
+	TEXT(control, state, PATH_MAX - 1, "/var/lib/millrace/streams.json",
+		"File that keeps the streams over a restart; empty: they are not kept"),
+
 	WORD(log, level, level_words, "info",
 		"Least grave kind of line that is logged"),
 };
@@ -143,6 +146,7 @@ const struct conf_section conf_sections[] = {
 	{ "http", "the HTTP server" },
 	{ "whep", "sessions of viewers" },
 	{ "limits", "what one source address may send before it has a session" },
+	{ "control", "millrace-control itself" },
 	{ "log", "log lines, on stderr" },
 };
 

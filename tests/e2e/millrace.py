@@ -89,6 +89,7 @@ class Edge:
             "dataplane-socket": self.socket,
             "http-address": "0.0.0.0",
             "media-address": "198.18.77.1,fd77::1",
+            "control-state": os.path.join(self.run_dir, "streams.json"),
             **(control or {}),
         }
         self.dataplane = None

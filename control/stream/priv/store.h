@@ -38,6 +38,7 @@ struct stream_store {
 	struct stream *first;  // confirmed
 	struct stream *hidden; // not yet, or no longer known to callers: they hold slot and ports
 	uint64_t sampled_ms;
+	struct stream_file *file; // NULL: streams are not kept
 };
 
 static inline struct stream_entry *stream_entry(struct stream *s)
@@ -64,6 +65,14 @@ void stream_slot_write(const struct stream_entry *);
 // Return: 0; -EEXIST, -ENOSPC with a line in error.
 int stream_ports_resolve(const struct stream_store *, const struct stream_entry *self,
 	struct stream_want *want, char error[STREAM_ERROR_MAX]);
+
+// Whether no other stream with a slot has one of these ports, nor the media port.
+bool stream_ports_free(const struct stream_store *, const struct stream_want *);
+
+// For a stream that shall have a slot again: ports that others got meanwhile, or that the
+// configuration no longer allows, give way to free ones, and that is logged.
+// Return: 0; -ENOSPC.
+int stream_ports_keep(struct stream_entry *);
 
 // Say of the ports of want, without those of keep, whose they are. No steering map is fine.
 // Return: 0; -errno of the first that failed.
@@ -104,6 +113,25 @@ void stream_entry_remove(struct stream_entry *);
 
 // Take up what is neither as it should be nor under way; there is a data plane.
 void stream_entry_settle(struct stream_entry *);
+
+// ---- stream_file.c: streams survive us ---------------------------------------------------------
+
+// What is kept of the streams has changed.
+void stream_file_touch(struct stream_store *);
+// Write what is not kept yet, and keep nothing from now on.
+void stream_file_close(struct stream_store *);
+
+// ---- stream_json.c -----------------------------------------------------------------------------
+
+// stream_want_parse, for a body that has been read.
+int stream_want_read(const struct conf *, const json_t *body, struct stream_want *out,
+	char error[STREAM_ERROR_MAX]);
+
+// ---- stream_describe.c -------------------------------------------------------------------------
+
+// allowed_sources as PUT takes them.
+// Return: a new array; NULL no memory.
+json_t *stream_sources(const struct stream_want *);
 
 // ---- stream_text.c: what describe says in words ------------------------------------------------
 

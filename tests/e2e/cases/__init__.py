@@ -3,7 +3,7 @@
 import importlib
 import re
 
-_MODULES = ("config", "rights", "ingest", "lifecycle", "playback", "workers", "sanitized", "demo")
+_MODULES = ("config", "rights", "ingest", "lifecycle", "streams", "playback", "workers", "sanitized", "demo")
 
 
 def all_cases():

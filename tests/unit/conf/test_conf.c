@@ -60,6 +60,7 @@ static const struct row {
 	{ "limits", "stun_burst", "1", FIELD(limits.stun_burst), 1 },
 	{ "limits", "dtls_pps", "1000000", FIELD(limits.dtls_pps), 1000000 },
 	{ "limits", "dtls_burst", "51", FIELD(limits.dtls_burst), 51 },
+	{ "control", "state", "/tmp/streams.json", FIELD(control.state), 0 },
 	{ "log", "level", "debug", FIELD(log.level), LOG_LEVEL_DEBUG },
 };
 
