@@ -488,6 +488,17 @@ uint32_t stream_peer_cap(const struct stream *s)
 	return cap ? cap : 8;
 }
 
+bool stream_live(const struct stream *s)
+{
+	const struct region_stream *shared = stream_shared(s);
+
+	for (int leg = 0; shared && leg < LEG_COUNT; leg++) {
+		if (s->want.legs[leg].present && shared->legs[leg].up)
+			return true;
+	}
+	return false;
+}
+
 // ---- rates -------------------------------------------------------------------------------------
 
 // A counter that fell began anew.

@@ -29,6 +29,7 @@ struct stream_leg_want {
 struct stream_want {
 	struct stream_leg_want legs[LEG_COUNT];
 	uint32_t max_peers; // 0: [whep] max_peers_per_stream, and 8 where that is 0
+	bool require_live;  // no new viewer while it is silent
 	uint8_t n_sources;
 	struct region_source sources[REGION_MAX_SOURCES]; // of all legs
 };
@@ -102,6 +103,9 @@ const struct region_stream *stream_shared(const struct stream *);
 
 // The cap that holds for it.
 uint32_t stream_peer_cap(const struct stream *);
+
+// Whether one of its legs sends, as far as its worker has told.
+bool stream_live(const struct stream *);
 
 // Create or change. Ports are assigned (RTP even, RTCP the next), the region's slot is written, the
 // workers are told (all of them; the first failure undoes it) and the steering map learns the

@@ -92,6 +92,8 @@ static int put_video(
 	return stream_json_put(out, "key_frames", integer(state->key_frames)) |
 	       stream_json_put(out, "key_frame_age_ms",
 		       state->last_key_ns ? age_ms(state->last_key_ns) : json_null()) |
+	       stream_json_put(out, "key_frame_interval_ms",
+		       state->key_interval_ms ? integer(state->key_interval_ms) : json_null()) |
 	       stream_json_put(out, "profile_level_id", profile(want, state));
 }
 
@@ -180,6 +182,8 @@ json_t *stream_describe(const struct stream *s)
 	rc |= stream_json_put(out, "slot", stream_shared(s) ? integer(s->slot) : json_null());
 	rc |= stream_json_put(out, "viewers", integer(s->n_peers));
 	rc |= stream_json_put(out, "max_peers", integer(stream_peer_cap(s)));
+	rc |= stream_json_put(out, "require_live", json_boolean(s->want.require_live));
+	rc |= stream_json_put(out, "live", json_boolean(stream_live(s)));
 	rc |= stream_json_put(out, "allowed_sources", stream_sources(&s->want));
 	rc |= stream_json_put(out, "legs", describe_legs(s));
 	rc |= stream_json_put(out, "commands", stream_commands(s));

@@ -58,6 +58,7 @@ static json_t *want_text(const struct stream_want *want)
 	json_t *out = json_object();
 	int rc = stream_json_put(out, "max_peers", json_integer(want->max_peers));
 
+	rc |= stream_json_put(out, "require_live", json_boolean(want->require_live));
 	rc |= stream_json_put(out, "allowed_sources", stream_sources(want));
 	rc |= put_leg(out, want, LEG_VIDEO);
 	rc |= put_leg(out, want, LEG_AUDIO);

@@ -238,6 +238,16 @@ static int read_max_peers(struct reader *r, const json_t *body)
 	return 0;
 }
 
+static int read_require_live(struct reader *r, const json_t *body)
+{
+	const json_t *value = json_object_get(body, "require_live");
+
+	if (value && !json_is_boolean(value))
+		return refuse(r, "require_live", "true or false", value);
+	r->want.require_live = json_is_true(value);
+	return 0;
+}
+
 // ---- sources -----------------------------------------------------------------------------------
 
 // Clear the bits behind the prefix, so that equal sets of addresses compare as equal.
@@ -314,19 +324,22 @@ static int read_sources(struct reader *r, const json_t *body)
 
 static int read_body(struct reader *r, const json_t *body)
 {
-	static const char *const names[] = { "video", "audio", "max_peers", "allowed_sources",
-		NULL };
+	static const char *const names[] = { "video", "audio", "max_peers", "require_live",
+		"allowed_sources", NULL };
 	int rc;
 
 	if (!json_is_object(body))
 		return refuse(r, "body", "an object with video, audio or both", body);
-	rc = check_members(r, body, "", names, "video, audio, max_peers or allowed_sources");
+	rc = check_members(
+		r, body, "", names, "video, audio, max_peers, require_live or allowed_sources");
 	if (rc == 0)
 		rc = read_leg(r, body, LEG_VIDEO);
 	if (rc == 0)
 		rc = read_leg(r, body, LEG_AUDIO);
 	if (rc == 0)
 		rc = read_max_peers(r, body);
+	if (rc == 0)
+		rc = read_require_live(r, body);
 	if (rc == 0)
 		rc = read_sources(r, body);
 	if (rc < 0)

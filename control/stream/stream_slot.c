@@ -113,6 +113,7 @@ void stream_slot_write(const struct stream_entry *e)
 {
 	struct region_stream_conf conf = { .generation = e->pub.generation,
 		.owner = e->pub.owner,
+		.require_live = e->pub.want.require_live,
 		.max_peers = e->pub.want.max_peers };
 
 	memcpy(conf.id, e->pub.id, sizeof(conf.id));

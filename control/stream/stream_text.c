@@ -7,6 +7,7 @@
 
 enum {
 	TEXT_MAX_BYTES = 1024,
+	KEY_INTERVAL_SHOWN_MS = 5000,
 	LATE_SHOWN_OF = 100, // late packets are a problem above one in so many
 };
 
@@ -105,6 +106,31 @@ static void add_senders(struct problem *p)
 			"doubles packets, or a second sender");
 }
 
+static void add_line(struct problem *p, json_t *line)
+{
+	if (json_array_append_new(p->lines, line) < 0)
+		p->failed = true;
+}
+
+// A viewer's picture begins at a key frame.
+static void add_key_frames(struct problem *p)
+{
+	uint32_t interval_ms = p->state->key_interval_ms;
+
+	if (interval_ms > KEY_INTERVAL_SHOWN_MS)
+		add_line(p, json_sprintf("key frames come only every %u.%u s: expected one every "
+					 "two seconds or so; set -g in FFmpeg, or key-int-max on "
+					 "x264enc",
+				    interval_ms / 1000, interval_ms % 1000 / 100));
+}
+
+static void add_silence(struct problem *p)
+{
+	if (p->state->packets && !p->state->up)
+		add_line(p, json_string("nothing comes any more: look whether the encoder runs, "
+					"and still sends to this address and port"));
+}
+
 json_t *stream_problems(
 	const struct stream *s, enum leg_kind leg, const struct region_leg_state *state)
 {
@@ -114,6 +140,9 @@ json_t *stream_problems(
 		return NULL;
 	add_shape(&p);
 	add_senders(&p);
+	add_silence(&p);
+	if (leg == LEG_VIDEO)
+		add_key_frames(&p);
 	if (!p.failed)
 		return p.lines;
 	json_decref(p.lines);

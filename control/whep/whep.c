@@ -31,10 +31,12 @@ static void refuse_busy(struct http_request *req, const char *text)
 	http_request_refuse(req, 503, &retry, 1, "%s", text);
 }
 
-// The guards in the order of the contract: total cap, stream, the stream's cap.
+// The guards in the order of the contract: total cap, stream, the stream's cap,
+// and whether it must be live.
 // Return: the stream, or NULL and the request is answered.
 static struct stream *admit(struct api *api, struct http_request *req)
 {
+	static const struct http_header live_retry = { "Retry-After", "2" };
 	const char *id = http_request_param(req, "stream");
 	struct stream *stream;
 
@@ -57,6 +59,11 @@ static struct stream *admit(struct api *api, struct http_request *req)
 	}
 	if (stream->n_peers >= stream_peer_cap(stream)) {
 		refuse_busy(req, "per-stream peer cap reached");
+		return NULL;
+	}
+	if (stream->want.require_live && !stream_live(stream)) {
+		http_request_refuse(req, 409, &live_retry, 1,
+			"stream %s sends nothing now; try again when it does", id);
 		return NULL;
 	}
 	return stream;

@@ -21,7 +21,7 @@ struct rte_ring;
 #define REGION_MAGIC 0x656361726c6c696dULL // "millrace" in memory
 
 enum {
-	REGION_ABI_VERSION = 1,
+	REGION_ABI_VERSION = 2,
 	REGION_LINE_BYTES = 64,
 	REGION_MAX_WORKERS = 16,
 	REGION_MAX_PEERS = 65536,
@@ -70,9 +70,10 @@ struct region_leg_conf {
 };
 
 struct region_stream_conf {
-	uint32_t generation; // odd: in use. Rises by one with each take and each release
-	uint16_t owner;	     // the worker that validates and normalises
-	uint16_t zero;
+	uint32_t generation;  // odd: in use. Rises by one with each take and each release
+	uint16_t owner;	      // the worker that validates and normalises
+	uint8_t require_live; // only for control
+	uint8_t zero;
 	uint32_t max_peers; // only for control: as configured, 0 the default
 	char id[REGION_STREAM_ID_MAX + 1];
 	struct region_leg_conf legs[LEG_COUNT];
@@ -107,6 +108,8 @@ struct region_leg_state {
 	uint64_t lost;	   // gaps that stayed gaps
 	uint64_t restarts; // new source, jump of sequence or timestamp
 	uint64_t drops[DROP_COUNT];
+	uint32_t key_interval_ms; // video: between the last two key frames of one source; 0: none
+	uint32_t zero2;
 	struct net_addr source;	     // who sends
 	uint8_t up;		     // packets within the last second or so
 	uint8_t profile_known;	     // video: from an SPS seen in band

@@ -88,6 +88,7 @@ static void adopt_source(
 	anchor_sequence(leg, p->seq);
 	anchor_timestamp(leg, p->timestamp, now_ns);
 	leg->norm->has_source = 1;
+	leg->key_seen = false;
 }
 
 enum step {
@@ -208,6 +209,10 @@ static void note_video(struct leg *leg, const uint8_t *payload, struct leg_packe
 	out->params = h.params;
 	// Count a key frame once, at its first slice.
 	if (h.key && (s->key_frames == 0 || leg->frame_ts != out->ts)) {
+		if (leg->key_seen)
+			s->key_interval_ms = (out->ts - leg->frame_ts) /
+					     (leg_clock_hz(LEG_VIDEO) / 1000);
+		leg->key_seen = true;
 		s->key_frames++;
 		s->last_key_ns = now_ns;
 		leg->frame_ts = out->ts;

@@ -31,7 +31,8 @@ struct leg {
 	uint64_t seen;			// bit i: in_highest - i came
 	bool probation;			// the next packet decides whether the sequence restarted
 	uint16_t probation_seq;
-	uint32_t frame_ts; // output timestamp of the frame that came last
+	uint32_t frame_ts; // output timestamp of the key frame that came last
+	bool key_seen;	   // and that is this source's
 	// A sender report that came before its source's first packet: encoders send it first.
 	struct {
 		uint64_t ntp;

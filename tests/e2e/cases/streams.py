@@ -4,8 +4,8 @@ import json
 import os
 import signal
 
-from host import check, wait_until
-from millrace import Edge, Encoder, Netns, request
+from host import ROOT, check, wait_until
+from millrace import Edge, Encoder, Netns, post_offer, request
 from viewers import Aiortc
 
 SMALL = {"size": "320x180", "rate": 15, "bits": "200k"}
@@ -19,6 +19,39 @@ def kill(process):
 
 def ports(stream):
     return {kind: leg["port"] for kind, leg in stream["legs"].items()}
+
+
+def recorded_offer():
+    path = os.path.join(ROOT, "tests", "e2e", "fixtures", "aiortc-offer.sdp")
+    with open(path, newline="") as file:
+        return file.read()
+
+
+class RequireLive:
+    """POST to a silent stream that must be live is 409; once it sends, the same POST is served."""
+
+    def run(self, context):
+        with Netns(), Edge(context.logs, context.build) as edge:
+            legs = edge.put_stream(require_live=True)["legs"]
+            answer = post_offer(recorded_offer())
+            check(answer.status == 409, f"{answer.status}: {answer.body}")
+            check(int(answer.headers["Retry-After"]) > 0, "no Retry-After")
+            with Encoder(context.logs, legs, **SMALL) as encoder:
+                edge.await_legs_up()
+                with Aiortc(context.logs) as viewer:
+                    viewer.await_playing()
+                    wait_until(lambda: self.video(edge)["key_frame_interval_ms"], 6, "two key frames")
+                    interval = self.video(edge)["key_frame_interval_ms"]
+                    check(abs(interval - 2000) <= 1000 / encoder.rate, f"{interval} ms, not 2000")
+                    viewer.quit()
+            wait_until(lambda: not edge.stream()["live"], 5, "the stream to be silent")
+            check(post_offer(recorded_offer()).status == 409, "a silent stream takes viewers")
+            problems = self.video(edge)["problems"]
+            check(any("nothing comes" in line for line in problems), f"problems: {problems}")
+
+    @staticmethod
+    def video(edge):
+        return edge.stream()["legs"]["video"]
 
 
 class StreamsKept:

@@ -123,6 +123,27 @@ static void key_frames_count_once(void **state)
 	assert_memory_equal(r.state.profile_level_id, "\x64\x00\x28", 3);
 }
 
+static void key_frame_interval_is_of_one_source(void **state)
+{
+	static const uint8_t head[] = { 0x7c, 0x85, 1 };
+	struct leg_rig r;
+
+	leg_rig_init(&r, LEG_VIDEO);
+	assert_int_equal(leg_rig_give_payload(&r, 1, 1000, head, sizeof(head)), 0);
+	assert_int_equal(r.state.key_interval_ms, 0);
+	assert_int_equal(leg_rig_give(&r, 2, 1000 + 90000), 0);
+	assert_int_equal(leg_rig_give_payload(&r, 3, 1000 + 180000, head, sizeof(head)), 0);
+	assert_int_equal(leg_rig_give_payload(&r, 4, 1000 + 180000, head, sizeof(head)), 0);
+	assert_int_equal(r.state.key_interval_ms, 2000);
+	// A pause and another encoder: the time between them is no interval.
+	r.now_ns += 60000 * MS_NS;
+	r.ssrc++;
+	assert_int_equal(leg_rig_give_payload(&r, 900, 7, head, sizeof(head)), 0);
+	assert_int_equal(r.state.key_interval_ms, 2000);
+	assert_int_equal(leg_rig_give_payload(&r, 901, 7 + 45000, head, sizeof(head)), 0);
+	assert_int_equal(r.state.key_interval_ms, 500);
+}
+
 // RFC 6716 3.1: the third lowest bit of the TOC byte says stereo.
 static void stereo_is_noticed_once(void **state)
 {
@@ -259,6 +280,7 @@ int main(void)
 		cmocka_unit_test(sources_by_prefix),
 		cmocka_unit_test(refusals_are_counted_by_reason),
 		cmocka_unit_test(key_frames_count_once),
+		cmocka_unit_test(key_frame_interval_is_of_one_source),
 		cmocka_unit_test(stereo_is_noticed_once),
 		cmocka_unit_test(marker_passes),
 		cmocka_unit_test(silence_is_told_once),

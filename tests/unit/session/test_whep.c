@@ -214,6 +214,29 @@ static void the_stream_is_full(void **state)
 	assert_int_equal(house_post(h, "/whep/cam", offer_read("chromium-av")), 201);
 }
 
+// A6: accepted while silent, unless the stream asks for a source that sends.
+static void a_silent_source_is_refused_where_asked(void **state)
+{
+	struct house *h = *state;
+	struct stream *s = stream_find(h->stage->streams, "cam");
+	struct region_leg_state *legs = h->stage->edge.region.streams[s->slot].legs;
+
+	legs[LEG_VIDEO].up = legs[LEG_AUDIO].up = 0;
+	assert_int_equal(house_post(h, "/whep/cam", offer_read("chromium-av")), 201);
+	s->want.require_live = true;
+	assert_int_equal(house_post(h, "/whep/cam", offer_read("chromium-av")), 409);
+	assert_non_null(house_field(h, "Retry-After"));
+	assert_true(atoi(house_field(h, "Retry-After")) > 0);
+	house_expect_field(h, "Location", NULL);
+	assert_int_equal(s->n_peers, 1);
+	legs[LEG_AUDIO].up = 1;
+	assert_int_equal(house_post(h, "/whep/cam", offer_read("chromium-av")), 201);
+	// The cap comes first.
+	legs[LEG_AUDIO].up = 0;
+	h->stage->conf.whep.max_peers_per_stream = 2;
+	assert_int_equal(house_post(h, "/whep/cam", offer_read("chromium-av")), 503);
+}
+
 // A reservation that is not confirmed yet counts.
 static void reservations_count(void **state)
 {
@@ -416,6 +439,7 @@ int main(void)
 		TEST(nobody_takes_viewers),
 		TEST(the_ring_is_full),
 		TEST(the_worker_is_silent),
+		TEST(a_silent_source_is_refused_where_asked),
 		TEST(the_worker_refuses),
 		TEST(the_data_plane_leaves_meanwhile),
 		TEST(it_is_shut_down_meanwhile),

@@ -85,13 +85,15 @@ static void a_silent_stream_is_waiting(void **state)
 	set_address(r, "198.18.77.1");
 	doc = stream_describe(s);
 	expect_text(doc,
-		"{\"id\":\"cam\",\"slot\":0,\"viewers\":0,\"max_peers\":40,"
+		"{\"id\":\"cam\",\"slot\":0,\"viewers\":0,\"max_peers\":40,\"require_live\":false,"
+		"\"live\":false,"
 		"\"allowed_sources\":[\"198.18.77.2\",\"fd77::/64\"],\"legs\":{"
 		"\"video\":{\"state\":\"waiting\",\"port\":20000,\"rtcp_port\":20001,"
 		"\"payload_type\":96,\"codec\":\"H264\",\"packets\":0,\"bytes\":0,\"frames\":0,"
 		"\"lost\":0,\"restarts\":0,\"source_reports\":0,\"bitrate_bps\":0,"
 		"\"packet_rate\":0.0,\"frame_rate\":0.0,\"key_frames\":0,"
-		"\"key_frame_age_ms\":null,\"profile_level_id\":null,\"source\":null,"
+		"\"key_frame_age_ms\":null,\"key_frame_interval_ms\":null,\"profile_level_id\":"
+		"null,\"source\":null,"
 		"\"last_seen_ms\":null,\"drops\":{},\"problems\":[]},"
 		"\"audio\":{\"state\":\"waiting\",\"port\":20002,\"rtcp_port\":20003,"
 		"\"payload_type\":111,\"codec\":\"Opus\",\"packets\":0,\"bytes\":0,\"frames\":0,"
@@ -154,6 +156,50 @@ static void a_playing_leg_shows_what_comes(void **state)
 	json_decref(doc);
 }
 
+static void expect_problem(const struct stream *s, const char *begin)
+{
+	const char *line = NULL;
+	json_t *doc = stream_describe(s), *lines;
+
+	assert_int_equal(json_unpack(doc, "{s:{s:{s:o}}}", "legs", "video", "problems", &lines), 0);
+	line = json_string_value(json_array_get(lines, 0));
+	assert_int_equal(json_array_size(lines), begin ? 1 : 0);
+	if (begin && strncmp(line, begin, strlen(begin)) != 0)
+		fail_msg("%s", line);
+	json_decref(doc);
+}
+
+static void key_frames_and_silence_are_told(void **state)
+{
+	struct rig *r = *state;
+	struct stream *s = put(r, "{\"video\":{},\"audio\":{},\"require_live\":true}");
+	struct region_leg_state *leg = leg_of(r, LEG_VIDEO);
+	json_t *doc;
+	json_int_t interval = 0;
+	int live = -1, required = -1;
+
+	*leg = (struct region_leg_state){ .packets = 5, .up = 1, .key_interval_ms = 2000 };
+	doc = stream_describe(s);
+	assert_int_equal(
+		json_unpack(doc, "{s:{s:{s:I}},s:b,s:b}", "legs", "video", "key_frame_interval_ms",
+			&interval, "live", &live, "require_live", &required),
+		0);
+	assert_int_equal(interval, 2000);
+	assert_true(live && required && stream_live(s));
+	json_decref(doc);
+	expect_problem(s, NULL);
+	leg->key_interval_ms = 10240;
+	expect_problem(s, "key frames come only every 10.2 s: ");
+	leg->key_interval_ms = 2000;
+	leg->up = 0;
+	expect_problem(s, "nothing comes any more: ");
+	assert_false(stream_live(s));
+	leg_of(r, LEG_AUDIO)->up = 1;
+	assert_true(stream_live(s));
+	stream_store_attach(r->store, NULL);
+	assert_false(stream_live(s));
+}
+
 static void each_problem_names_its_remedy(void **state)
 {
 	static const struct {
@@ -202,7 +248,7 @@ static void each_problem_names_its_remedy(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		json_t *doc, *leg_doc, *lines, *drops;
 
-		*leg = (struct region_leg_state){ .packets = 1000 };
+		*leg = (struct region_leg_state){ .packets = 1000, .up = 1 };
 		net_ip_parse("198.18.77.2", &leg->last_refused);
 		leg->last_refused.port_be = htons(5000);
 		net_ip_parse("198.18.77.3", &leg->source);
@@ -297,6 +343,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_silent_stream_is_waiting),
 		TEST(a_playing_leg_shows_what_comes),
+		TEST(key_frames_and_silence_are_told),
 		TEST(each_problem_names_its_remedy),
 		TEST(commands_follow_address_profile_and_path),
 		TEST(without_a_data_plane_there_is_no_slot),

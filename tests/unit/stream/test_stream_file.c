@@ -161,6 +161,7 @@ static void streams_come_back_as_they_were(void **state)
 	a = store_rig_put_done(&k->rig, "cam.1",
 		"{\"video\":{\"profile_level_id\":\"4d401f\",\"port\":20004},"
 		"\"audio\":{\"stereo\":true,\"payload_type\":97},\"max_peers\":7,"
+		"\"require_live\":true,"
 		"\"allowed_sources\":[\"198.18.77.0/24\",\"fd77::2\"]}");
 	b = store_rig_put_done(&k->rig, "b", "{\"audio\":{}}");
 	a_want = a->want;
@@ -177,6 +178,7 @@ static void streams_come_back_as_they_were(void **state)
 	assert_true(edge_serves(k->rig.link, 20002, b));
 	assert_int_equal(edge_steered(k->rig.link), 6);
 	assert_int_equal(stream_shared(a)->conf.max_peers, 7);
+	assert_int_equal(stream_shared(a)->conf.require_live, 1);
 }
 
 static void a_removed_stream_does_not_come_back(void **state)
