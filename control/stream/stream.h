@@ -26,12 +26,19 @@ struct stream_leg_want {
 	bool stereo; // audio
 };
 
+// Parameter sets of the video leg, each with its size before it in 16 bits.
+struct stream_sprop {
+	uint16_t bytes; // 0: none
+	uint8_t units[REGION_SPROP_MAX];
+};
+
 struct stream_want {
 	struct stream_leg_want legs[LEG_COUNT];
 	uint32_t max_peers; // 0: [whep] max_peers_per_stream, and 8 where that is 0
 	bool require_live;  // no new viewer while it is silent
 	uint8_t n_sources;
 	struct region_source sources[REGION_MAX_SOURCES]; // of all legs
+	struct stream_sprop sprop;			  // video
 };
 
 // A rate over the last second or so, from two readings of a counter.

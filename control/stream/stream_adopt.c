@@ -42,6 +42,17 @@ static void read_leg(
 	memcpy(want->sources, leg->sources, sizeof(want->sources));
 }
 
+static int read_sprop(const struct region_stream_conf *slot, struct stream_want *want)
+{
+	uint8_t profile[3];
+
+	if (!slot->legs[LEG_VIDEO].present || slot->sprop_bytes > sizeof(want->sprop.units))
+		return -EINVAL;
+	want->sprop.bytes = slot->sprop_bytes;
+	memcpy(want->sprop.units, slot->sprop, slot->sprop_bytes);
+	return stream_sprop_check(&want->sprop, profile);
+}
+
 // Return: 0; -EINVAL it does not add up, -EEXIST a port is another stream's.
 static int read_slot(const struct stream_store *store, const struct region_stream_conf *slot,
 	struct stream_want *out)
@@ -57,6 +68,8 @@ static int read_slot(const struct stream_store *store, const struct region_strea
 	if ((!video->present && !audio->present) || !leg_adds_up(store->conf, video) ||
 		!leg_adds_up(store->conf, audio) ||
 		(video->present && audio->present && video->port == audio->port))
+		return -EINVAL;
+	if (slot->sprop_bytes && read_sprop(slot, &want) < 0)
 		return -EINVAL;
 	read_leg(video, LEG_VIDEO, &want);
 	read_leg(audio, LEG_AUDIO, &want);

@@ -87,14 +87,17 @@ static int put_rates(json_t *out, const struct stream_rate *rate)
 }
 
 static int put_video(
-	json_t *out, const struct stream_leg_want *want, const struct region_leg_state *state)
+	json_t *out, const struct stream_want *all, const struct region_leg_state *state)
 {
+	const struct stream_leg_want *want = &all->legs[LEG_VIDEO];
+
 	return stream_json_put(out, "key_frames", integer(state->key_frames)) |
 	       stream_json_put(out, "key_frame_age_ms",
 		       state->last_key_ns ? age_ms(state->last_key_ns) : json_null()) |
 	       stream_json_put(out, "key_frame_interval_ms",
 		       state->key_interval_ms ? integer(state->key_interval_ms) : json_null()) |
-	       stream_json_put(out, "profile_level_id", profile(want, state));
+	       stream_json_put(out, "profile_level_id", profile(want, state)) |
+	       stream_json_put(out, "sprop_parameter_sets", stream_sprop_text(&all->sprop));
 }
 
 static int put_leg(json_t *out, const struct stream *s, enum leg_kind leg,
@@ -111,7 +114,7 @@ static int put_leg(json_t *out, const struct stream *s, enum leg_kind leg,
 	rc |= put_counts(out, state);
 	rc |= put_rates(out, &s->rates[leg]);
 	if (leg == LEG_VIDEO)
-		rc |= put_video(out, want, state);
+		rc |= put_video(out, &s->want, state);
 	else
 		rc |= stream_json_put(out, "stereo", json_boolean(want->stereo || state->stereo));
 	rc |= stream_json_put(out, "source", sender(state));

@@ -10,7 +10,7 @@
 enum {
 	FOUND_MAX_BYTES = 64,
 	FOUND_SHOWN_CHARS = 40,
-	WHERE_MAX_BYTES = 32,
+	WHERE_MAX_BYTES = 40,
 	MAX_PEERS_MAX = REGION_MAX_PEERS,
 };
 
@@ -184,6 +184,36 @@ static int read_profile(struct reader *r, const json_t *leg)
 	return 0;
 }
 
+static int read_sprop(struct reader *r, const json_t *leg)
+{
+	struct stream_leg_want *want = &r->want.legs[LEG_VIDEO];
+	struct member m = leg_member(leg, LEG_VIDEO, "sprop_parameter_sets");
+	const char *text = json_string_value(m.value);
+	uint8_t profile[3];
+	int rc;
+
+	if (!m.value || (text && !*text))
+		return 0;
+	rc = text ? stream_sprop_parse(text, &r->want.sprop, profile) : -EINVAL;
+	if (rc == -EMSGSIZE) {
+		snprintf(r->error, STREAM_ERROR_MAX, "%s: expected at most %d bytes of NAL units",
+			m.where, REGION_SPROP_MAX);
+		return -EINVAL;
+	}
+	if (rc < 0)
+		return refuse(
+			r, m.where, "an SPS and a PPS in base64, with a comma between", m.value);
+	if (want->profile_known && memcmp(want->profile_level_id, profile, 3) != 0) {
+		snprintf(r->error, STREAM_ERROR_MAX,
+			"%s: expected an SPS of profile_level_id, found one of %02x%02x%02x",
+			m.where, profile[0], profile[1], profile[2]);
+		return -EINVAL;
+	}
+	memcpy(want->profile_level_id, profile, 3);
+	want->profile_known = true;
+	return 0;
+}
+
 static int read_stereo(struct reader *r, const json_t *leg)
 {
 	struct member m = leg_member(leg, LEG_AUDIO, "stereo");
@@ -196,12 +226,14 @@ static int read_stereo(struct reader *r, const json_t *leg)
 
 static int read_leg(struct reader *r, const json_t *body, enum leg_kind kind)
 {
-	static const char *const names[LEG_COUNT][5] = {
-		[LEG_VIDEO] = { "port", "payload_type", "codec", "profile_level_id" },
+	static const char *const names[LEG_COUNT][6] = {
+		[LEG_VIDEO] = { "port", "payload_type", "codec", "profile_level_id",
+			"sprop_parameter_sets" },
 		[LEG_AUDIO] = { "port", "payload_type", "codec", "stereo" },
 	};
 	static const char *const expected[LEG_COUNT] = {
-		[LEG_VIDEO] = "port, payload_type, codec or profile_level_id",
+		[LEG_VIDEO] = "port, payload_type, codec, profile_level_id or "
+			      "sprop_parameter_sets",
 		[LEG_AUDIO] = "port, payload_type, codec or stereo",
 	};
 	const json_t *leg = json_object_get(body, leg_name(kind));
@@ -221,6 +253,8 @@ static int read_leg(struct reader *r, const json_t *body, enum leg_kind kind)
 		rc = check_codec(r, leg, kind);
 	if (rc == 0)
 		rc = kind == LEG_VIDEO ? read_profile(r, leg) : read_stereo(r, leg);
+	if (rc == 0 && kind == LEG_VIDEO)
+		rc = read_sprop(r, leg);
 	r->want.legs[kind].present = true;
 	return rc;
 }

@@ -119,6 +119,8 @@ void stream_slot_write(const struct stream_entry *e)
 	memcpy(conf.id, e->pub.id, sizeof(conf.id));
 	for (int leg = 0; leg < LEG_COUNT; leg++)
 		write_leg(&e->pub.want, leg, &conf.legs[leg]);
+	conf.sprop_bytes = e->pub.want.sprop.bytes;
+	memcpy(conf.sprop, e->pub.want.sprop.units, sizeof(conf.sprop));
 	*slot_conf(e) = conf;
 }
 
@@ -353,7 +355,7 @@ static bool leg_equal(const struct stream_leg_want *a, const struct stream_leg_w
 
 bool stream_want_equal(const struct stream_want *a, const struct stream_want *b)
 {
-	if (a->n_sources != b->n_sources)
+	if (a->n_sources != b->n_sources || memcmp(&a->sprop, &b->sprop, sizeof(a->sprop)) != 0)
 		return false;
 	for (int i = 0; i < a->n_sources; i++) {
 		if (!net_addr_equal(&a->sources[i].addr, &b->sources[i].addr) ||

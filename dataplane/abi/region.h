@@ -31,6 +31,7 @@ enum {
 	REGION_CNAME_MAX = 31,
 	REGION_MID_MAX = 32,
 	REGION_MAX_SOURCES = 8,
+	REGION_SPROP_MAX = 512,
 	REGION_COMMAND_SLOTS = 1024,
 	REGION_EVENT_SLOTS = 4096,
 	REGION_PACKET_SLOTS = 512,
@@ -77,6 +78,10 @@ struct region_stream_conf {
 	uint32_t max_peers; // only for control: as configured, 0 the default
 	char id[REGION_STREAM_ID_MAX + 1];
 	struct region_leg_conf legs[LEG_COUNT];
+	// H.264 parameter sets as configured: the body of a STAP-A (RFC 6184 5.7.1); none: 0 bytes.
+	uint16_t sprop_bytes;
+	uint8_t sprop[REGION_SPROP_MAX];
+	uint16_t zero2;
 };
 
 // What a worker must remember of a leg to go on with one continuous output (worker: rw).

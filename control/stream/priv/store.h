@@ -127,6 +127,19 @@ void stream_file_close(struct stream_store *);
 int stream_want_read(const struct conf *, const json_t *body, struct stream_want *out,
 	char error[STREAM_ERROR_MAX]);
 
+// ---- stream_sprop.c ----------------------------------------------------------------------------
+
+// Read base64 NAL units with commas between: SPS and PPS, one of each at least.
+// profile_level_id: out, as the SPS has it.
+// Return: 0; -EINVAL they are not that; -EMSGSIZE longer than is kept.
+int stream_sprop_parse(const char *text, struct stream_sprop *out, uint8_t profile_level_id[3]);
+
+// Return: 0 and the profile; -EINVAL they do not add up, none at all too.
+int stream_sprop_check(const struct stream_sprop *, uint8_t profile_level_id[3]);
+
+// Return: the text again, a new reference; null where there are none; NULL no memory.
+json_t *stream_sprop_text(const struct stream_sprop *);
+
 // ---- stream_describe.c -------------------------------------------------------------------------
 
 // allowed_sources as PUT takes them.

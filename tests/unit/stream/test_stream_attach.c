@@ -165,6 +165,37 @@ static void a_new_control_takes_the_streams_up(void **state)
 	assert_int_equal(stream_peer_cap(a), 9);
 }
 
+static void parameter_sets_are_taken_up(void **state)
+{
+	struct rig *r = *state;
+	struct region_stream_conf *conf = &link_region(r->link)->streams[0].conf;
+	struct stream *s = store_rig_put_done(r, "a",
+		"{\"video\":{\"sprop_parameter_sets\":"
+		"\"Z0LAH9kAUAW7ARAAAAMAEAAAAwPA8YMkgA==,aMuMsg==\"}}");
+	struct stream_want want = s->want;
+
+	stream_store_destroy(r->store);
+	assert_int_equal(stream_store_create(&r->conf, &r->store), 0);
+	stream_store_attach(r->store, r->link);
+	edge_run(r->link);
+	s = stream_find(r->store, "a");
+	assert_non_null(s);
+	assert_memory_equal(&s->want, &want, sizeof(want));
+	// Sizes that do not add up, from inside and beyond what there is room for.
+	for (unsigned int i = 0; i < 2; i++) {
+		stream_store_destroy(r->store);
+		if (i == 0)
+			conf->sprop[1]++;
+		else
+			conf->sprop_bytes = UINT16_MAX;
+		assert_int_equal(stream_store_create(&r->conf, &r->store), 0);
+		stream_store_attach(r->store, r->link);
+		edge_run(r->link);
+		assert_null(stream_find(r->store, "a"));
+		store_rig_put_done(r, "a", "{\"video\":{}}");
+	}
+}
+
 static void slots_that_do_not_add_up_are_removed(void **state)
 {
 	static const char *const names[] = { "a", "b", "c", "d" };
@@ -214,6 +245,7 @@ int main(void)
 		TEST(a_late_answer_of_the_old_link_is_harmless),
 		TEST(the_same_region_is_taken_up_as_it_is),
 		TEST(a_new_control_takes_the_streams_up),
+		TEST(parameter_sets_are_taken_up),
 		TEST(slots_that_do_not_add_up_are_removed),
 		TEST(destroying_answers_who_waits),
 	};

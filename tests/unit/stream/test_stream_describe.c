@@ -93,7 +93,7 @@ static void a_silent_stream_is_waiting(void **state)
 		"\"lost\":0,\"restarts\":0,\"source_reports\":0,\"bitrate_bps\":0,"
 		"\"packet_rate\":0.0,\"frame_rate\":0.0,\"key_frames\":0,"
 		"\"key_frame_age_ms\":null,\"key_frame_interval_ms\":null,\"profile_level_id\":"
-		"null,\"source\":null,"
+		"null,\"sprop_parameter_sets\":null,\"source\":null,"
 		"\"last_seen_ms\":null,\"drops\":{},\"problems\":[]},"
 		"\"audio\":{\"state\":\"waiting\",\"port\":20002,\"rtcp_port\":20003,"
 		"\"payload_type\":111,\"codec\":\"Opus\",\"packets\":0,\"bytes\":0,\"frames\":0,"

@@ -159,13 +159,15 @@ static void streams_come_back_as_they_were(void **state)
 	struct stream_want a_want, b_want;
 
 	a = store_rig_put_done(&k->rig, "cam.1",
-		"{\"video\":{\"profile_level_id\":\"4d401f\",\"port\":20004},"
+		"{\"video\":{\"port\":20004,\"sprop_parameter_sets\":"
+		"\"Z0LAH9kAUAW7ARAAAAMAEAAAAwPA8YMkgA==,aMuMsg==\"},"
 		"\"audio\":{\"stereo\":true,\"payload_type\":97},\"max_peers\":7,"
 		"\"require_live\":true,"
 		"\"allowed_sources\":[\"198.18.77.0/24\",\"fd77::2\"]}");
 	b = store_rig_put_done(&k->rig, "b", "{\"audio\":{}}");
 	a_want = a->want;
 	b_want = b->want;
+	assert_int_equal(a->want.sprop.bytes, 33);
 	begin_anew(k, true, false);
 	a = stream_find(k->rig.store, "cam.1");
 	b = stream_find(k->rig.store, "b");

@@ -38,8 +38,8 @@ static const struct {
 	{ "{\"a\\nb\\u00e9\":{}}", "a?b??: no such member; expected video, audio, max_peers, "
 				   "require_live or allowed_sources" },
 	{ "{\"video\":{\"stereo\":true}}",
-		"video.stereo: no such member; expected port, payload_type, codec or "
-		"profile_level_id" },
+		"video.stereo: no such member; expected port, payload_type, codec, "
+		"profile_level_id or sprop_parameter_sets" },
 	{ "{\"audio\":{\"profile_level_id\":\"42e01f\"}}",
 		"audio.profile_level_id: no such member; expected port, payload_type, "
 		"codec "
@@ -168,6 +168,72 @@ static void all_members_are_read(void **state)
 	assert_int_equal(want.max_peers, 65536);
 }
 
+#define SPS   "Z0LAH9kAUAW7ARAAAAMAEAAAAwPA8YMkgA=="
+#define OTHER "Z2QAKKzZQHgCJ+XARAAAAwAEAAADAPA8YMZY"
+#define PPS   "aMuMsg=="
+
+static void parameter_sets_decide_the_profile(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *profile;
+	} cases[] = {
+		{ SPS "," PPS, "\x42\xc0\x1f" },
+		{ PPS "," SPS, "\x42\xc0\x1f" },
+		{ OTHER "," PPS "," PPS, "\x64\x00\x28" },
+		{ SPS "," PPS "\",\"profile_level_id\":\"42C01F", "\x42\xc0\x1f" },
+	};
+	char error[STREAM_ERROR_MAX], body[256];
+	struct stream_want want;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		snprintf(body, sizeof(body), "{\"video\":{\"sprop_parameter_sets\":\"%s\"}}",
+			cases[i].text);
+		assert_int_equal(parse(body, &want, error), 0);
+		assert_true(want.legs[LEG_VIDEO].profile_known);
+		assert_memory_equal(want.legs[LEG_VIDEO].profile_level_id, cases[i].profile, 3);
+		assert_true(want.sprop.bytes > 30);
+	}
+	// 16-bit size, NAL unit; and so on (RFC 6184 5.7.1).
+	assert_memory_equal(want.sprop.units, "\x00\x19\x67\x42\xc0\x1f\xd9", 7);
+	assert_memory_equal(want.sprop.units + 2 + 25, "\x00\x04\x68\xcb\x8c\xb2", 6);
+	assert_int_equal(want.sprop.bytes, 2 + 25 + 2 + 4);
+	assert_int_equal(parse("{\"video\":{\"sprop_parameter_sets\":\"\"}}", &want, error), 0);
+	assert_int_equal(want.sprop.bytes, 0);
+}
+
+static void parameter_sets_must_add_up(void **state)
+{
+	static const char *const bad[] = { SPS, PPS, "Z0LA," PPS, SPS "," PPS ",", "," SPS "," PPS,
+		SPS ",," PPS, SPS " ," PPS, SPS "," PPS "\\n", SPS ",aMuMsg",
+		SPS ",aMuM!g==", SPS ",====", SPS ",=aMu", SPS "," OTHER "," PPS,
+		SPS "," PPS ",ZQEC" /* a slice */, SPS ",6MuMsg==" /* forbidden bit */,
+		SPS ",CMuMsg==" /* nal_ref_idc 0 */, "5" };
+	char error[STREAM_ERROR_MAX], body[2048], many[1024] = SPS "," PPS;
+	struct stream_want want;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		snprintf(body, sizeof(body), "{\"video\":{\"sprop_parameter_sets\":\"%s\"}}",
+			bad[i]);
+		if (parse(body, &want, error) != -EINVAL)
+			fail_msg("taken: %s", bad[i]);
+		assert_non_null(strstr(error, "video.sprop_parameter_sets: expected an SPS"));
+	}
+	assert_int_equal(parse("{\"video\":{\"profile_level_id\":\"42e01f\","
+			       "\"sprop_parameter_sets\":\"" SPS "," PPS "\"}}",
+				 &want, error),
+		-EINVAL);
+	assert_string_equal(error, "video.sprop_parameter_sets: expected an SPS of "
+				   "profile_level_id, found one of 42c01f");
+	assert_int_equal(parse("{\"video\":{\"sprop_parameter_sets\":[]}}", &want, error), -EINVAL);
+	while (strlen(many) < 900)
+		strcat(many, "," PPS);
+	snprintf(body, sizeof(body), "{\"video\":{\"sprop_parameter_sets\":\"%s\"}}", many);
+	assert_int_equal(parse(body, &want, error), -EINVAL);
+	assert_string_equal(
+		error, "video.sprop_parameter_sets: expected at most 512 bytes of NAL units");
+}
+
 static void sources_are_masked(void **state)
 {
 	static const struct {
@@ -250,6 +316,8 @@ int main(void)
 		cmocka_unit_test(bodies_are_refused_with_one_line),
 		cmocka_unit_test(empty_legs_take_the_defaults),
 		cmocka_unit_test(all_members_are_read),
+		cmocka_unit_test(parameter_sets_decide_the_profile),
+		cmocka_unit_test(parameter_sets_must_add_up),
 		cmocka_unit_test(sources_are_masked),
 		cmocka_unit_test(long_words_are_cut),
 		cmocka_unit_test(scarce_memory_leaks_nothing),
