@@ -34,6 +34,7 @@ void stream_api_delete(void *ctx, struct http_request *);
 void stream_api_peers(void *ctx, struct http_request *);
 
 void dataplane_api_get(void *ctx, struct http_request *);
+void metrics_get(void *ctx, struct http_request *);
 void health_live(void *ctx, struct http_request *);
 void health_ready(void *ctx, struct http_request *);
 // Rates that dataplane_api_get shows; call about once a second.

@@ -9,6 +9,7 @@
 
 #include "control/api.h"
 #include "control/media_address.h"
+#include "control/metrics/metrics.h"
 #include "control/routes.h"
 #include "dataplane/abi/log.h"
 
@@ -55,10 +56,12 @@ static void on_event(void *ctx, const struct ring_event *e)
 		s = s->next;
 	if (!s || e->leg >= LEG_COUNT)
 		return;
-	if (e->kind == RING_LEG_UP)
+	if (e->kind == RING_LEG_UP) {
 		log_info("stream %s: %s is here", s->id, leg_name(e->leg));
-	else if (e->kind == RING_LEG_DOWN)
+	} else if (e->kind == RING_LEG_DOWN) {
 		log_warn("stream %s: %s fell silent", s->id, leg_name(e->leg));
+		metrics_leg_silent(s, e->leg);
+	}
 }
 
 static void log_addresses(const struct api *api)
@@ -309,12 +312,16 @@ static int start(struct core *core)
 	if (rc == 0)
 		rc = start_http(core);
 	if (rc == 0)
+		http_server_observe(core->http, metrics_answered, api->streams);
+	if (rc == 0)
 		rc = first_link(core);
 	return rc;
 }
 
 static void stop(struct core *core)
 {
+	if (core->http)
+		http_server_observe(core->http, NULL, NULL);
 	link_close(core->api.link);
 	core->api.link = NULL;
 	if (core->api.streams)
@@ -325,6 +332,7 @@ static void stop(struct core *core)
 	stream_store_destroy(core->api.streams);
 	dtls_context_destroy(core->api.dtls);
 	http_server_stop(core->http); // last: what is torn down above answers its requests
+	metrics_fini();
 	if (core->signal_fd >= 0)
 		close(core->signal_fd);
 }

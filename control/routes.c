@@ -67,6 +67,7 @@ static const struct http_route routes[] = {
 	{ .pattern = "/api/v3/dataplane",
 		.on = { [HTTP_GET] = dataplane_api_get },
 		.same_origin = true },
+	{ .pattern = "/metrics", .on = { [HTTP_GET] = metrics_get }, .same_origin = true },
 	{ .pattern = "/healthz", .on = { [HTTP_GET] = health_live } },
 	{ .pattern = "/readyz", .on = { [HTTP_GET] = health_ready } },
 	{ .pattern = "/", .on = { [HTTP_GET] = page_dashboard } },

@@ -172,12 +172,28 @@ static enum MHD_Result send_response(struct http_request *req)
 	return sent;
 }
 
+const unsigned int http_refusals[HTTP_N_REFUSALS] = {
+	MHD_HTTP_BAD_REQUEST,
+	MHD_HTTP_CONTENT_TOO_LARGE,
+	MHD_HTTP_URI_TOO_LONG,
+	MHD_HTTP_NOT_IMPLEMENTED,
+};
+
+static void count_refusal(struct http_server *srv, unsigned int status)
+{
+	for (unsigned int i = 0; i < HTTP_N_REFUSALS; i++) {
+		if (http_refusals[i] == status)
+			atomic_fetch_add_explicit(&srv->refused[i], 1, memory_order_relaxed);
+	}
+}
+
 // Answer without the core thread. Where the next request would begin is not known then, so the
 // connection ends.
 static enum MHD_Result refuse(struct http_request *req, unsigned int status, const char *why)
 {
 	static const struct http_header last = { "Connection", "close" };
 
+	count_refusal(req->srv, status);
 	req->stage = HTTP_ANSWERED;
 	req->status = status;
 	req->response = http_response_error(req, status, &last, 1, why);

@@ -88,6 +88,26 @@ const char *http_request_body(const struct http_request *req, size_t *body_bytes
 	return req->body ? req->body : "";
 }
 
+const char *http_request_route(const struct http_request *req)
+{
+	return req->route;
+}
+
+uint64_t http_request_age_ns(const struct http_request *req)
+{
+	return http_now_ns() - req->whole_ns;
+}
+
+bool http_request_refusals(
+	const struct http_request *req, unsigned int i, unsigned int *status, uint64_t *count)
+{
+	if (i >= HTTP_N_REFUSALS)
+		return false;
+	*status = http_refusals[i];
+	*count = atomic_load_explicit(&req->srv->refused[i], memory_order_relaxed);
+	return true;
+}
+
 const struct net_addr *http_request_peer(const struct http_request *req)
 {
 	return &req->peer;

@@ -113,6 +113,7 @@ static void dispatch_route(const struct http_route *route, void *ctx, struct htt
 	size_t name_bytes;
 	const char *name;
 
+	req->route = route->pattern;
 	write_allow(route, req->allow);
 	req->same_origin = route->same_origin;
 	if (!handler && req->method != HTTP_OPTIONS) {

@@ -22,12 +22,17 @@ enum {
 	STOP_WAIT_MS = 500,
 };
 
-uint64_t http_now_ms(void)
+uint64_t http_now_ns(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t http_now_ms(void)
+{
+	return http_now_ns() / 1000000;
 }
 
 void http_server_queue(struct http_server *srv, struct http_request *req)
@@ -42,6 +47,7 @@ void http_server_queue(struct http_server *srv, struct http_request *req)
 	if (!stopping) {
 		req->conn->held = true;
 		req->stage = HTTP_PENDING;
+		req->whole_ns = http_now_ns();
 		TAILQ_INSERT_TAIL(&srv->pending, req, pending_link);
 		TAILQ_INSERT_TAIL(&srv->queue, req, queue_link);
 		eventfd_write(srv->queue_fd, 1);
@@ -66,10 +72,11 @@ bool http_server_resume(
 {
 	struct http_server *srv = req->srv;
 	struct MHD_Connection *mhd = req->mhd;
-	bool connected;
+	bool connected, pending;
 
 	pthread_mutex_lock(&srv->lock);
-	if (req->stage == HTTP_PENDING)
+	pending = req->stage == HTTP_PENDING;
+	if (pending)
 		TAILQ_REMOVE(&srv->pending, req, pending_link);
 	req->status = status;
 	req->response = response;
@@ -79,6 +86,8 @@ bool http_server_resume(
 	// The socket stays open as long as the connection is suspended.
 	connected = is_connected(req->conn->fd);
 	pthread_mutex_unlock(&srv->lock);
+	if (pending && srv->answered)
+		srv->answered(srv->answered_arg, req, status);
 	MHD_resume_connection(mhd);
 	return connected;
 }
@@ -114,6 +123,12 @@ struct http_request *http_server_next(struct http_server *srv)
 	if (!req && read(srv->tick_fd, &n_ticks, sizeof(n_ticks)) == sizeof(n_ticks))
 		close_overdue(srv);
 	return req;
+}
+
+void http_server_observe(struct http_server *srv, http_answered_cb cb, void *arg)
+{
+	srv->answered = cb;
+	srv->answered_arg = arg;
 }
 
 int http_server_event_fd(const struct http_server *srv)

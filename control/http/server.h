@@ -68,6 +68,13 @@ int http_server_event_fd(const struct http_server *);
 // Return: the request, to be answered exactly once; NULL none is waiting.
 struct http_request *http_server_next(struct http_server *);
 
+// Told of each request that came through http_server_next, when it is answered; the request is
+// still whole.
+typedef void (*http_answered_cb)(void *arg, const struct http_request *, unsigned int status);
+
+// Have every answer told from now on. cb: NULL no more.
+void http_server_observe(struct http_server *, http_answered_cb cb, void *arg);
+
 // What a request says. All pointers are the request's and end with its answer.
 
 enum http_method http_request_method(const struct http_request *);
@@ -92,6 +99,19 @@ bool http_request_has_type(const struct http_request *, const char *media_type);
 // body_bytes: may be NULL.
 // Return:     the body, never NULL, with a NUL behind it (and perhaps some inside).
 const char *http_request_body(const struct http_request *, size_t *body_bytes);
+
+// Return: the pattern of the route that the router found; NULL none yet, or none fits.
+const char *http_request_route(const struct http_request *);
+
+// Return: nanoseconds since the request was there as a whole.
+uint64_t http_request_age_ns(const struct http_request *);
+
+// How many requests the server of this one refused while it read them, before http_server_next
+// could hand them out.
+// i:      of a kind, from 0.
+// Return: whether there is such a kind; its status and count.
+bool http_request_refusals(
+	const struct http_request *, unsigned int i, unsigned int *status, uint64_t *count);
 
 // Return: the client's address; IPv4 even where it came through an IPv6 socket.
 const struct net_addr *http_request_peer(const struct http_request *);

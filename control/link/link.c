@@ -36,6 +36,7 @@ struct link {
 	int wake_fd;
 	uint64_t next_seq;
 	uint64_t oldest_seq; // none before it is under way
+	struct link_overflows overflows[REGION_MAX_WORKERS];
 	struct pending pending[LINK_PENDING];
 };
 
@@ -141,6 +142,11 @@ struct steer_maps *link_steer(struct link *l)
 	return l->steer;
 }
 
+const struct link_overflows *link_overflows(const struct link *l, uint16_t worker)
+{
+	return &l->overflows[worker];
+}
+
 int link_socket_fd(const struct link *l)
 {
 	return l->socket_fd;
@@ -241,9 +247,12 @@ static int put_command(struct link *l, uint16_t worker, const struct ring_comman
 // All rings must have room first: a command is never sent to some of the workers only.
 static bool rings_have_room(struct link *l, uint16_t from, uint16_t to)
 {
-	for (uint16_t w = from; w < to; w++)
-		if (rte_ring_free_count(l->region.rings[w].command) == 0)
-			return false;
+	for (uint16_t w = from; w < to; w++) {
+		if (rte_ring_free_count(l->region.rings[w].command) > 0)
+			continue;
+		l->overflows[w].command++;
+		return false;
+	}
 	return true;
 }
 
@@ -275,6 +284,7 @@ int link_inject(struct link *l, uint16_t worker, const struct net_path *path, co
 	size_t pkt_bytes)
 {
 	struct ring_packet down = { .path = *path, .worker = worker };
+	int rc;
 
 	if (pkt_bytes == 0 || pkt_bytes > RING_PACKET_MAX_BYTES)
 		return -EMSGSIZE;
@@ -283,5 +293,8 @@ int link_inject(struct link *l, uint16_t worker, const struct net_path *path, co
 	down.rx_ns = 0;
 	down.pkt_bytes = (uint16_t)pkt_bytes;
 	memcpy(down.pkt, pkt, pkt_bytes);
-	return ring_put(l->region.rings[worker].inject, &down, sizeof(down));
+	rc = ring_put(l->region.rings[worker].inject, &down, sizeof(down));
+	if (rc < 0)
+		l->overflows[worker].inject++;
+	return rc;
 }

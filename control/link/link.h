@@ -46,6 +46,12 @@ int link_wake_fd(const struct link *);
 // Return: true when something was there: call again before sleeping. False: asked to be woken.
 bool link_poll(struct link *, uint64_t now_ms);
 
+// How often a worker's ring had no room for what we wanted to put there.
+struct link_overflows {
+	uint64_t command, inject;
+};
+const struct link_overflows *link_overflows(const struct link *, uint16_t worker);
+
 // Send a command to one worker, or to all (answered once, with the first failure).
 // cb:     may be NULL. Never called from inside this function.
 // Return: 0; -ENOBUFS the ring is full or too many are under way: nothing was sent.

@@ -114,6 +114,7 @@ static void reserved(void *arg, int status)
 	s->ready_cb = NULL;
 	if (status == 0 && !s->end_wanted) {
 		session_set_state(s, SESSION_CONNECTING);
+		s->answered_ns = region_now_ns();
 		cb(s->ready_arg, s, 0);
 		return;
 	}
@@ -326,8 +327,12 @@ static void check_setup(struct session *s, uint64_t now_ms)
 
 	if (s->dtls)
 		dtls_conn_tick(s->dtls);
-	if (now_ms > s->created_ms && now_ms - s->created_ms >= limit_ms)
+	if (now_ms > s->created_ms && now_ms - s->created_ms >= limit_ms) {
+		// One that began: its first packet left the path.
+		if (!s->handshake_over && s->dtls_path.remote.family != NET_NONE)
+			session_count_handshake(s, METRICS_DTLS_TIMEOUT, 0);
 		session_end(s, SESSION_END_SETUP_TIMEOUT);
+	}
 }
 
 // RFC 7675 5.1: an authenticated check or an SRTCP packet keeps consent alive.

@@ -17,6 +17,7 @@ enum session_state {
 	SESSION_CONNECTING, // waiting for ICE and DTLS
 	SESSION_READY,	    // keys and path are with the worker
 	SESSION_CLOSING,    // the worker is saying good-bye
+	SESSION_STATE_COUNT,
 };
 
 // Why a session ended, as logs and counters name it.
@@ -103,6 +104,10 @@ void session_punt(struct session_table *, const struct ring_packet *);
 
 // Timers: DTLS retransmission, set-up and consent time-outs. Call every 50 ms or so.
 void session_tick(struct session_table *, uint64_t now_ms);
+
+// Return: its state; and what that is called.
+enum session_state session_state_of(const struct session *);
+const char *session_state_name(enum session_state);
 
 // For the API: one line a viewer.
 typedef void (*session_visit_cb)(void *arg, const struct session *);

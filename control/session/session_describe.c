@@ -1,7 +1,12 @@
 // A viewer as the API shows it.
 #include "control/session/priv/session.h"
 
-static const char *state_name(enum session_state state)
+enum session_state session_state_of(const struct session *s)
+{
+	return s->state;
+}
+
+const char *session_state_name(enum session_state state)
 {
 	switch (state) {
 	case SESSION_RESERVING:
@@ -12,6 +17,8 @@ static const char *state_name(enum session_state state)
 		return "ready";
 	case SESSION_CLOSING:
 		return "closing";
+	case SESSION_STATE_COUNT:
+		break;
 	}
 	return "?";
 }
@@ -43,8 +50,8 @@ json_t *session_describe(const struct session *s)
 			json_object_set_new(
 				legs, leg_name(leg), describe_leg(&slot->state.legs[leg], leg));
 	return json_pack("{s:s, s:s, s:s?, s:s, s:i, s:I, s:o}", "resource", s->resource, "state",
-		state_name(s->state), "address", path ? net_addr_text(&path->remote, text) : NULL,
-		"profile", srtp_profile_name(s->has_keys ? slot->conf.profile : 0), "worker",
-		(int)s->worker, "age_ms", (json_int_t)(s->table->now_ms - s->created_ms), "legs",
-		legs);
+		session_state_name(s->state), "address",
+		path ? net_addr_text(&path->remote, text) : NULL, "profile",
+		srtp_profile_name(s->has_keys ? slot->conf.profile : 0), "worker", (int)s->worker,
+		"age_ms", (json_int_t)(s->table->now_ms - s->created_ms), "legs", legs);
 }

@@ -94,10 +94,29 @@ int session_open_dtls(struct session *s, const struct sdp_negotiated *sdp)
 		s->table->dtls, sdp->fingerprints, sdp->n_fingerprints, dtls_send, s, &s->dtls);
 }
 
+void session_count_handshake(struct session *s, enum metrics_handshake result, uint16_t profile)
+{
+	if (s->handshake_over)
+		return;
+	s->handshake_over = true;
+	metrics_dtls_over(result, profile);
+}
+
+static void count_established(struct session *s)
+{
+	struct dtls_keys keys;
+
+	if (s->handshake_over || dtls_conn_keys(s->dtls, &keys) < 0)
+		return;
+	session_count_handshake(s, METRICS_DTLS_OK, keys.profile);
+	explicit_bzero(&keys, sizeof(keys));
+}
+
 static void follow_dtls(struct session *s)
 {
 	switch (dtls_conn_state(s->dtls)) {
 	case DTLS_ESTABLISHED:
+		count_established(s);
 		if (!s->has_keys)
 			session_install(s);
 		break;
@@ -105,6 +124,7 @@ static void follow_dtls(struct session *s)
 		session_end(s, SESSION_END_DTLS_CLOSED);
 		break;
 	case DTLS_FAILED:
+		session_count_handshake(s, METRICS_DTLS_FAILED, 0);
 		log_warn("viewer %.8s: DTLS: %s", s->resource, dtls_conn_error(s->dtls));
 		session_end(s, SESSION_END_DTLS_FAILED);
 		break;
@@ -232,6 +252,10 @@ static void take_stun(struct session_table *t, const struct ring_packet *p)
 	if (!out.authenticated)
 		return;
 	s->consent_ms = t->now_ms;
+	if (s->answered_ns && ice_agent_selected(&s->ice)) {
+		metrics_ice_established(s->stream, s->answered_ns);
+		s->answered_ns = 0;
+	}
 	// An address won back from another session: its worker must hear of it too.
 	taken = session_note_address(s, &p->path.remote);
 	if (taken || out.selected_changed || s->update_again || !s->has_keys)

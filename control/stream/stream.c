@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/metrics/metrics.h"
 #include "control/stream/priv/store.h"
 #include "dataplane/abi/log.h"
 
@@ -54,6 +55,7 @@ void stream_entry_free(struct stream_entry *e)
 	struct stream_store *store = e->pub.store;
 
 	list_remove(e->confirmed ? &store->first : &store->hidden, &e->pub);
+	metrics_stream_gone(&e->pub);
 	free(e);
 }
 

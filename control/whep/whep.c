@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "control/api.h"
+#include "control/metrics/metrics.h"
 #include "control/whep/if_match.h"
 #include "dataplane/abi/log.h"
 
@@ -49,6 +50,7 @@ static struct stream *admit(struct api *api, struct http_request *req)
 		return NULL;
 	}
 	if (session_table_used(api->sessions) >= session_table_cap(api->sessions)) {
+		metrics_cap_rejected(stream_find(api->streams, id), METRICS_CAP_GLOBAL);
 		refuse_busy(req, "this edge is full; try another or later");
 		return NULL;
 	}
@@ -58,6 +60,7 @@ static struct stream *admit(struct api *api, struct http_request *req)
 		return NULL;
 	}
 	if (stream->n_peers >= stream_peer_cap(stream)) {
+		metrics_cap_rejected(stream, METRICS_CAP_STREAM);
 		refuse_busy(req, "per-stream peer cap reached");
 		return NULL;
 	}
@@ -175,6 +178,17 @@ static enum sdp_verdict negotiate(struct api *api, struct http_request *req,
 		&w->answer_bytes);
 }
 
+static void count_mismatches(
+	const struct stream *stream, enum sdp_verdict verdict, const struct sdp_negotiated *sdp)
+{
+	if (verdict != SDP_OK && verdict != SDP_CODEC_MISSING)
+		return;
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		if (sdp->codec_missing[leg] ||
+			(verdict == SDP_OK && sdp->legs[leg].profile_mismatch))
+			metrics_codec_mismatch(stream, leg);
+}
+
 static void begin_session(struct api *api, struct stream *stream, const struct session_names *names,
 	const struct sdp_negotiated *sdp, struct waiting *w)
 {
@@ -196,6 +210,8 @@ static void begin_session(struct api *api, struct stream *stream, const struct s
 		return;
 	}
 	free(w);
+	if (rc == -ENOSPC)
+		metrics_cap_rejected(stream, METRICS_CAP_GLOBAL);
 	if (rc == -ENOSPC || rc == -ENOTCONN || rc == -ENOBUFS) {
 		refuse_busy(req, "this edge is full; try another or later");
 		return;
@@ -229,6 +245,7 @@ void whep_post(void *ctx, struct http_request *req)
 	}
 	w->req = req;
 	verdict = negotiate(api, req, stream, &names, &sdp, w);
+	count_mismatches(stream, verdict, &sdp);
 	if (verdict != SDP_OK) {
 		free(w);
 		refuse_offer(req, verdict, &sdp);

@@ -12,7 +12,7 @@ PACKAGES_DEMO=(
 	python3-minimal iproute2 ethtool ffmpeg curl util-linux fonts-dejavu-core
 )
 PACKAGES_TEST=(
-	shellcheck clang-format-14
+	shellcheck clang-format-14 prometheus
 	chromium chromium-driver python3-selenium python3-aiortc python3-aiohttp
 )
 

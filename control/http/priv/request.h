@@ -5,6 +5,7 @@
 
 #include <microhttpd.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/queue.h>
 
 #include "control/http/path.h"
@@ -14,6 +15,7 @@
 enum {
 	HTTP_MAX_PARAMS = 4,
 	HTTP_ALLOW_MAX_BYTES = 64,
+	HTTP_N_REFUSALS = 4, // kinds of refusal while reading
 };
 
 enum http_stage {
@@ -42,12 +44,14 @@ struct http_request {
 	const char *method_name; // libmicrohttpd's, as path is
 	const char *path;
 	struct net_addr peer;
-	char *body; // NULL while empty
+	uint64_t whole_ns; // when it was read to its end; monotonic
+	char *body;	   // NULL while empty
 	size_t body_bytes;
 	size_t body_cap;
 	uint64_t discarded_bytes; // of a body above the limit
 
 	// The router's findings.
+	const char *route; // pattern; NULL: none
 	struct http_path split;
 	struct {
 		const char *name; // in the route's pattern, name_bytes long
@@ -71,9 +75,13 @@ struct http_server {
 	size_t max_body_bytes;
 	uint32_t request_ms;
 	uint16_t port;
-	int event_fd; // epoll over the two below
-	int queue_fd; // eventfd: queue is not empty
-	int tick_fd;  // timerfd: look for overdue connections
+	int event_fd;		   // epoll over the two below
+	int queue_fd;		   // eventfd: queue is not empty
+	int tick_fd;		   // timerfd: look for overdue connections
+	http_answered_cb answered; // the core thread's, as its argument
+	void *answered_arg;
+	// libmicrohttpd's thread: rw, core thread: ro; by http_refusals
+	_Atomic uint64_t refused[HTTP_N_REFUSALS];
 
 	pthread_mutex_t lock; // guards all below; never held while libmicrohttpd is called
 	pthread_cond_t idle;  // n_requests fell to 0
@@ -85,7 +93,11 @@ struct http_server {
 };
 
 // Monotonic.
+uint64_t http_now_ns(void);
 uint64_t http_now_ms(void);
+
+// The statuses that intake.c refuses with.
+extern const unsigned int http_refusals[HTTP_N_REFUSALS];
 
 // Callbacks of libmicrohttpd (intake.c).
 enum MHD_Result http_on_access(void *srv, struct MHD_Connection *, const char *url,

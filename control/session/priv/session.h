@@ -3,6 +3,7 @@
 
 #include <uthash.h>
 
+#include "control/metrics/metrics.h"
 #include "control/session/session.h"
 
 enum {
@@ -41,14 +42,16 @@ struct session {
 	struct net_path dtls_path; // of the newest DTLS packet
 	uint16_t dtls_worker;
 	bool has_keys;
-	bool command_busy; // a command for the slot is under way: hands off its conf
-	bool update_again; // the path changed meanwhile
-	bool end_wanted;   // ends as soon as the command under way is answered
-	uint64_t retry_ms; // 0: nothing to send again
+	bool handshake_over; // and counted
+	bool command_busy;   // a command for the slot is under way: hands off its conf
+	bool update_again;   // the path changed meanwhile
+	bool end_wanted;     // ends as soon as the command under way is answered
+	uint64_t retry_ms;   // 0: nothing to send again
 	char mid[SDP_MID_MAX + 1];
 	enum leg_kind tagged;
 	uint64_t created_ms;
-	uint64_t consent_ms; // newest authenticated check
+	uint64_t answered_ns; // POST was, and no pair is nominated yet; else 0
+	uint64_t consent_ms;  // newest authenticated check
 	session_ready_cb ready_cb;
 	void *ready_arg;
 	struct session_ufrag ufrags[2]; // current, previous
@@ -90,6 +93,8 @@ uint64_t session_now_ms(void);
 // Return: whether another session had the address.
 bool session_note_address(struct session *, const struct net_addr *);
 void session_install(struct session *);
+// The first call counts.
+void session_count_handshake(struct session *, enum metrics_handshake, uint16_t profile);
 int session_open_dtls(struct session *, const struct sdp_negotiated *);
 
 // session_adopt.c

@@ -3,7 +3,18 @@
 import importlib
 import re
 
-_MODULES = ("config", "rights", "ingest", "lifecycle", "streams", "playback", "workers", "sanitized", "demo")
+_MODULES = (
+    "config",
+    "rights",
+    "metrics",
+    "ingest",
+    "lifecycle",
+    "streams",
+    "playback",
+    "workers",
+    "sanitized",
+    "demo",
+)
 
 
 def all_cases():
