@@ -12,6 +12,7 @@ _MODULES = (
     "streams",
     "playback",
     "workers",
+    "load",
     "sanitized",
     "demo",
 )

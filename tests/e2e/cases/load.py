@@ -1,0 +1,69 @@
+"""Many viewers by the load client. Correctness only: times are for tests/load/run."""
+
+from crowd import Crowd
+from host import check
+from millrace import Edge, Encoder, Netns
+
+SMALL = {"size": "320x180", "rate": 15, "bits": "200k"}
+# All viewers have one address here.
+NO_LIMITS = {"limits-stun-pps": "0", "limits-dtls-pps": "0"}
+
+
+def check_sound(found, viewers):
+    """Everybody played, packets were opened and compared, reports went both ways."""
+    check(found["ready"] == viewers and found["left"] == viewers,
+          f"{found['ready']} of {viewers} ready, {found['left']} left")
+    check(found["rtp"] > 0 and found["rtp_opened"] == found["rtp"],
+          f"{found['rtp_opened']} of {found['rtp']} packets opened")
+    check(found["rtp_compared"] > found["rtp"] / 4,
+          f"{found['rtp_compared']} of {found['rtp']} packets compared across viewers")
+
+
+class CrowdPlays:
+    """Sixty viewers with both profiles: every packet opens and is the same for all."""
+
+    def run(self, context):
+        options = {"whep-max-peers-per-stream": "100", **NO_LIMITS}
+        with Netns(), Edge(context.logs, context.build, control=options) as edge:
+            legs = edge.put_stream()["legs"]
+            with Encoder(context.logs, legs, **SMALL):
+                edge.await_legs_up()
+                with Crowd(context.logs, context.build, viewers=60, join_rate=30, seconds=5,
+                           profile="mixed") as crowd:
+                    found = crowd.result(60)
+                check_sound(found, 60)
+                check(found["sender_reports"] >= 60, f"{found['sender_reports']} sender reports")
+                edge.await_no_peers()
+
+
+class CapExact:
+    """1000 POSTs at once against a cap of 100: exactly 100 sessions and 900 answers of 503."""
+
+    def run(self, context):
+        for total, stream in (("100", "1000"), ("1000", "100")):
+            options = {"whep-max-peers": total, "whep-max-peers-per-stream": stream,
+                       "http-max-connections": "1100"}
+            with Netns(), Edge(context.logs, context.build,
+                               control={**options, **NO_LIMITS}) as edge:
+                edge.put_stream()
+                with Crowd(context.logs, context.build, viewers=1000, join_rate=0, seconds=3,
+                           connections=1000, no_media=True,
+                           expect="201=100,503=900") as crowd:
+                    found = crowd.result(60)
+                check(found["ready"] == 100, f"{found['ready']} sessions came to play")
+                edge.await_no_peers()
+
+
+class JoinsAndLeaves:
+    """Viewers come and go quickly: each is served, and nothing of them stays."""
+
+    def run(self, context):
+        options = {"whep-max-peers-per-stream": "1000", **NO_LIMITS}
+        with Netns(), Edge(context.logs, context.build, control=options) as edge:
+            legs = edge.put_stream()["legs"]
+            with Encoder(context.logs, legs, **SMALL):
+                edge.await_legs_up()
+                with Crowd(context.logs, context.build, viewers=300, join_rate=100, seconds=10,
+                           stay=1, profile="mixed") as crowd:
+                    check_sound(crowd.result(60), 300)
+                edge.await_no_peers()
