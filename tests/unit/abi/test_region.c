@@ -28,7 +28,12 @@ enum {
 	ALL_SEALS = F_SEAL_SHRINK | F_SEAL_GROW,
 };
 
-static const struct region_sizes sizes = { .n_workers = 2, .n_streams = 3, .n_peers = 70 };
+// One stream or peer more must take another page, or a header that lies by one lies about nothing.
+enum { STREAMS = 4, PEERS = 70, PAGE = 4096 };
+#define PAGES(n, type) (((n) * sizeof(type) + PAGE - 1) / PAGE)
+static_assert(PAGES(STREAMS, struct region_stream) != PAGES(STREAMS + 1, struct region_stream));
+static_assert(PAGES(PEERS, struct region_peer) != PAGES(PEERS + 1, struct region_peer));
+static const struct region_sizes sizes = { .n_workers = 2, .n_streams = STREAMS, .n_peers = PEERS };
 
 static struct region make(void)
 {
