@@ -326,7 +326,12 @@ static int obey(struct worker *w, const struct ring_command *c)
 	}
 }
 
-unsigned int command_poll(struct worker *w)
+unsigned int command_count(const struct worker *w)
+{
+	return rte_ring_count(w->edge->region->rings[w->id].command);
+}
+
+unsigned int command_poll(struct worker *w, unsigned int most)
 {
 	struct rte_ring *ring = w->edge->region->rings[w->id].command;
 	struct ring_command c;
@@ -334,7 +339,7 @@ unsigned int command_poll(struct worker *w)
 
 	if (w->draining)
 		return drain_step(w);
-	while (n < COMMANDS_A_LOOP && ring_get(ring, &c, sizeof(c)) == 0) {
+	while (n < most && n < COMMANDS_A_LOOP && ring_get(ring, &c, sizeof(c)) == 0) {
 		n++;
 		if (c.kind == RING_DRAIN) {
 			w->draining = true;

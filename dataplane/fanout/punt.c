@@ -3,10 +3,6 @@
 
 #include "dataplane/fanout/worker.h"
 
-enum {
-	INJECT_MAX_A_LOOP = 32,
-};
-
 void punt_packet(struct worker *w, struct rte_mbuf *m, const struct frame *f)
 {
 	struct ring_packet up;
@@ -61,15 +57,17 @@ static void inject_one(struct worker *w, const struct ring_packet *down)
 	tx_put(w, m);
 }
 
+// All that waits, at most a ring full: a command that control gave afterwards may build on it.
 unsigned int punt_inject(struct worker *w)
 {
 	struct rte_ring *ring = w->edge->region->rings[w->id].inject;
+	unsigned int n = rte_ring_count(ring);
 	struct ring_packet down;
-	unsigned int n = 0;
 
-	while (n < INJECT_MAX_A_LOOP && ring_get(ring, &down, sizeof(down)) == 0) {
+	for (unsigned int i = 0; i < n; i++) {
+		if (ring_get(ring, &down, sizeof(down)) < 0)
+			return i;
 		inject_one(w, &down);
-		n++;
 	}
 	return n;
 }

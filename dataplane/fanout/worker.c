@@ -182,6 +182,16 @@ static void keep_house(struct worker *w)
 	intake_house(w);
 }
 
+// In control's order: what it injected before a command leaves before that command is obeyed. Else
+// a viewer would get media under its new keys before the Finished that gives it the keys.
+static unsigned int obey_control(struct worker *w)
+{
+	unsigned int n_commands = command_count(w);
+	unsigned int work = punt_inject(w);
+
+	return work + command_poll(w, n_commands);
+}
+
 unsigned int worker_step(struct worker *w)
 {
 	unsigned int work;
@@ -194,8 +204,7 @@ unsigned int worker_step(struct worker *w)
 	}
 	if (w->n_batches)
 		intake_flush(w);
-	work += command_poll(w);
-	work += punt_inject(w);
+	work += obey_control(w);
 	keep_house(w);
 	work += w->n_tx;
 	tx_flush(w);

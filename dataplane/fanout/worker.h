@@ -185,8 +185,9 @@ void feedback_bye(struct worker *, struct peer *);
 void punt_packet(struct worker *, struct rte_mbuf *, const struct frame *);
 unsigned int punt_inject(struct worker *);
 
-// command.c: obey control. Return: how many were obeyed.
-unsigned int command_poll(struct worker *);
+// command.c: obey control, so many commands at most. Return: how many were obeyed.
+unsigned int command_poll(struct worker *, unsigned int most);
+unsigned int command_count(const struct worker *); // that wait
 void command_event(struct worker *, const struct ring_event *);
 
 // tx.c: a finished frame for this worker's queue; owns the mbuf.

@@ -399,6 +399,24 @@ static void what_control_injects_is_sent(void **state)
 	assert_int_equal(kit.region.workers[0].injected_packets, 4);
 }
 
+// A crowd's worth of packets, then a command: they leave first, however many they are.
+static void what_was_injected_before_a_command_leaves_before_it(void **state)
+{
+	const struct ring_packet down = answer_make(100);
+	uint8_t pkt[KIT_PKT_BYTES];
+	struct net_addr to;
+
+	kit_step_ms(0, 20); // the clocks are told to all
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(ring_put(kit.region.rings[0].inject, &down, sizeof(down)), 0);
+	assert_int_equal(kit_command(0, RING_PEER_REMOVE, 0, 1), 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(kit_sent(0, &to, pkt), 100);
+	// And the good-byes.
+	assert_int_equal(kit_sent_count(0), 2);
+	kit_forget_sent(0);
+}
+
 static void impossible_injections_are_counted(void **state)
 {
 	for (int how = 0; how < 6; how++) {
@@ -496,6 +514,7 @@ int main(void)
 		play_test(stun_goes_up_with_its_path),
 		play_test(punt_ring_full_is_counted),
 		play_test(what_control_injects_is_sent),
+		play_test(what_was_injected_before_a_command_leaves_before_it),
 		play_test(impossible_injections_are_counted),
 		play_test(removal_says_bye),
 		play_test(drain_ends_everything),
