@@ -68,6 +68,13 @@ struct {
 } steer_ports SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, STEER_MAX_GROUPS);
+	__type(key, struct steer_group);
+	__type(value, __u32);
+} steer_groups SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
@@ -137,7 +144,8 @@ static __always_inline bool take_ethernet(struct cursor *cur, __be16 *ether_type
 	return true;
 }
 
-static __always_inline enum next take_ipv4(struct cursor *cur, struct source_key *source)
+static __always_inline enum next take_ipv4(
+	struct cursor *cur, struct source_key *source, struct steer_group *to)
 {
 	const struct iphdr *ip = cursor_take(cur, sizeof(*ip));
 
@@ -151,11 +159,14 @@ static __always_inline enum next take_ipv4(struct cursor *cur, struct source_key
 		return NEXT_OTHER;
 	source->prefix_be[0] = ip->saddr;
 	source->version = 4;
+	__builtin_memcpy(to->ip, &ip->daddr, sizeof(ip->daddr));
+	to->version = 4;
 	return NEXT_UDP;
 }
 
 // Extension headers are not walked: no viewer or encoder sends them, and the kernel can have them.
-static __always_inline enum next take_ipv6(struct cursor *cur, struct source_key *source)
+static __always_inline enum next take_ipv6(
+	struct cursor *cur, struct source_key *source, struct steer_group *to)
 {
 	const struct ipv6hdr *ip = cursor_take(cur, sizeof(*ip));
 
@@ -168,6 +179,8 @@ static __always_inline enum next take_ipv6(struct cursor *cur, struct source_key
 	source->prefix_be[0] = ip->saddr.in6_u.u6_addr32[0];
 	source->prefix_be[1] = ip->saddr.in6_u.u6_addr32[1];
 	source->version = 6;
+	__builtin_memcpy(to->ip, &ip->daddr, sizeof(ip->daddr));
+	to->version = 6;
 	return NEXT_UDP;
 }
 
@@ -230,8 +243,22 @@ static __always_inline enum steer_counter judge_media(
 	return STEER_CNT_MEDIA;
 }
 
+static __always_inline bool is_multicast(const struct steer_group *to)
+{
+	return to->version == 4 ? (to->ip[0] & 0xf0) == 0xe0 : to->ip[0] == 0xff;
+}
+
+// A port that is ours takes what is sent to our own addresses, or to its own group: what others
+// send to the same port of another group stays with the kernel.
+static __always_inline bool is_for_us(const struct steer_group *to, __u32 class)
+{
+	if (class == STEER_GROUP)
+		return bpf_map_lookup_elem(&steer_groups, to) != NULL;
+	return !is_multicast(to);
+}
+
 static __always_inline enum steer_counter judge_udp(
-	struct cursor *cur, const struct source_key *source)
+	struct cursor *cur, const struct source_key *source, struct steer_group *to)
 {
 	const struct udphdr *udp = cursor_take(cur, sizeof(*udp));
 	const __u32 *class;
@@ -241,9 +268,12 @@ static __always_inline enum steer_counter judge_udp(
 		return STEER_CNT_PASSED;
 	port = bpf_ntohs(udp->dest);
 	class = bpf_map_lookup_elem(&steer_ports, &port);
-	if (!class)
+	if (!class || *class == STEER_PASS)
 		return STEER_CNT_PASSED;
-	if (*class == STEER_INGEST)
+	to->port = (__u16)port;
+	if (!is_for_us(to, *class))
+		return STEER_CNT_PASSED;
+	if (*class == STEER_INGEST || *class == STEER_GROUP)
 		return STEER_CNT_INGEST;
 	if (*class == STEER_MEDIA)
 		return judge_media(cur, udp, source);
@@ -253,20 +283,21 @@ static __always_inline enum steer_counter judge_udp(
 static __always_inline enum steer_counter judge(struct cursor *cur)
 {
 	struct source_key source = {};
+	struct steer_group to = {};
 	enum next next = NEXT_OTHER;
 	__be16 ether_type;
 
 	if (!take_ethernet(cur, &ether_type))
 		return STEER_CNT_PASSED;
 	if (ether_type == bpf_htons(ETH_P_IP))
-		next = take_ipv4(cur, &source);
+		next = take_ipv4(cur, &source, &to);
 	else if (ether_type == bpf_htons(ETH_P_IPV6))
-		next = take_ipv6(cur, &source);
+		next = take_ipv6(cur, &source, &to);
 
 	if (next == NEXT_FRAGMENT)
 		return STEER_CNT_FRAGMENT;
 	if (next == NEXT_UDP)
-		return judge_udp(cur, &source);
+		return judge_udp(cur, &source, &to);
 	return STEER_CNT_PASSED;
 }
 

@@ -9,6 +9,7 @@
 #define STEER_PROG_NAME	   "millrace_steer"
 #define STEER_MAP_XSKS	   "xsks_map"
 #define STEER_MAP_PORTS	   "steer_ports"
+#define STEER_MAP_GROUPS   "steer_groups"
 #define STEER_MAP_LIMITS   "steer_limits"
 #define STEER_MAP_SOURCES  "steer_sources"
 #define STEER_MAP_COUNTERS "steer_counters"
@@ -17,6 +18,7 @@ enum {
 	STEER_MAX_QUEUES = 16,
 	STEER_MAX_SOURCES = 65536,
 	STEER_MAX_PORTS = 65536,
+	STEER_MAX_GROUPS = 4096,
 };
 
 // Value of steer_ports (as a __u32), an array indexed by UDP destination port (host byte order).
@@ -24,6 +26,14 @@ enum steer_class {
 	STEER_PASS = 0,	  // the kernel's
 	STEER_MEDIA = 1,  // STUN, DTLS and SRTCP of viewers: limits apply
 	STEER_INGEST = 2, // RTP and RTCP of encoders
+	STEER_GROUP = 3,  // the same, to one multicast group: the one that steer_groups names
+};
+
+// Key of steer_groups, a hash whose values mean nothing.
+struct steer_group {
+	__u8 ip[16];   // IPv4: the first four, the rest zero
+	__u16 port;    // host byte order
+	__u16 version; // 4 or 6
 };
 
 // The one value of steer_limits: what each source address (IPv6: each /64) may send to media ports,

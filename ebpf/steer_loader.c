@@ -24,6 +24,7 @@ enum {
 
 enum published {
 	MAP_PORTS,
+	MAP_GROUPS,
 	MAP_LIMITS,
 	MAP_COUNTERS,
 	N_PUBLISHED,
@@ -36,8 +37,11 @@ static const struct map_shape {
 	uint32_t type;
 	uint32_t value_bytes;
 	uint32_t max_entries;
+	uint32_t key_bytes; // 0: a number
 } SHAPES[N_PUBLISHED] = {
 	[MAP_PORTS] = { STEER_MAP_PORTS, BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), STEER_MAX_PORTS },
+	[MAP_GROUPS] = { STEER_MAP_GROUPS, BPF_MAP_TYPE_HASH, sizeof(uint32_t), STEER_MAX_GROUPS,
+		sizeof(struct steer_group) },
 	[MAP_LIMITS] = { STEER_MAP_LIMITS, BPF_MAP_TYPE_ARRAY, sizeof(struct steer_limits), 1 },
 	[MAP_COUNTERS] = { STEER_MAP_COUNTERS, BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(uint64_t),
 		STEER_CNT_MAX },
@@ -183,7 +187,8 @@ static int check_shape(int fd, const struct map_shape *shape)
 		return rc;
 	if (strcmp(info.name, shape->name) != 0)
 		return -ENOENT;
-	if (info.type != shape->type || info.key_size != sizeof(uint32_t) ||
+	if (info.type != shape->type ||
+		info.key_size != (shape->key_bytes ? shape->key_bytes : sizeof(uint32_t)) ||
 		info.value_size != shape->value_bytes || info.max_entries != shape->max_entries)
 		return -EPROTO;
 	return 0;
@@ -421,9 +426,20 @@ int steer_maps_set_port(struct steer_maps *maps, uint16_t port, enum steer_class
 	uint32_t key = port;
 	uint32_t value = port_class;
 
-	if (value > STEER_INGEST)
+	if (value > STEER_GROUP)
 		return -EINVAL;
 	return bpf_map_update_elem(maps->fds[MAP_PORTS], &key, &value, BPF_ANY);
+}
+
+int steer_maps_set_group(struct steer_maps *maps, const struct steer_group *group, bool take)
+{
+	uint32_t value = 1;
+	int rc;
+
+	if (take)
+		return bpf_map_update_elem(maps->fds[MAP_GROUPS], group, &value, BPF_ANY);
+	rc = bpf_map_delete_elem(maps->fds[MAP_GROUPS], group);
+	return rc == -ENOENT ? 0 : rc;
 }
 
 int steer_maps_set_limits(struct steer_maps *maps, const struct steer_limits *limits)

@@ -48,6 +48,9 @@ void steer_maps_close(struct steer_maps *);
 // Say whose a UDP port is. port: host byte order.
 int steer_maps_set_port(struct steer_maps *, uint16_t port, enum steer_class);
 
+// Take packets to a port of class STEER_GROUP that go to this group, or do so no longer.
+int steer_maps_set_group(struct steer_maps *, const struct steer_group *, bool take);
+
 // Sums over the CPUs. Return: 0 and STEER_CNT_MAX counts.
 int steer_maps_counters(struct steer_maps *, uint64_t counts[STEER_CNT_MAX]);
 

@@ -304,6 +304,27 @@ static int explain_send(char error[STREAM_ERROR_MAX], int rc)
 	return rc;
 }
 
+// Before anything else: what comes of it is only that some groups may be joined for nothing, until
+// the next sample.
+static int join_groups(
+	struct stream_store *store, const struct stream_want *want, char error[STREAM_ERROR_MAX])
+{
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		const struct stream_leg_want *l = &want->legs[leg];
+		int rc;
+
+		if (!l->present || l->group.family == NET_NONE)
+			continue;
+		rc = stream_group_join(store, &l->group);
+		if (rc == 0)
+			continue;
+		snprintf(error, STREAM_ERROR_MAX, "%s.group: cannot be joined on %s: %s",
+			leg_name(leg), link_region(store->link)->header->interface, strerror(-rc));
+		return -EADDRNOTAVAIL;
+	}
+	return 0;
+}
+
 static int set_new(struct stream_store *store, const char *id, const struct stream_want *want,
 	stream_done_cb cb, void *arg, bool *existed, char error[STREAM_ERROR_MAX])
 {
@@ -311,6 +332,8 @@ static int set_new(struct stream_store *store, const char *id, const struct stre
 	struct stream_entry *e;
 	int rc = stream_ports_resolve(store, NULL, &full, error);
 
+	if (rc == 0)
+		rc = join_groups(store, &full, error);
 	if (rc < 0)
 		return rc;
 	e = stream_entry_create(store, id);
@@ -347,6 +370,8 @@ static int set_change(struct stream_entry *e, const struct stream_want *want, st
 	struct stream_want full = *want;
 	int rc = stream_ports_resolve(e->pub.store, e, &full, error);
 
+	if (rc == 0)
+		rc = join_groups(e->pub.store, &full, error);
 	if (rc < 0)
 		return rc;
 	e->other = e->pub.want;
@@ -451,6 +476,7 @@ void stream_store_destroy(struct stream_store *store)
 	if (!store)
 		return;
 	stream_file_close(store);
+	stream_groups_leave(store);
 	stream_each_entry(store, entry_destroy);
 	free(store);
 }
@@ -527,8 +553,10 @@ void stream_store_sample(struct stream_store *store, uint64_t now_ms)
 	static const struct region_leg_state nothing;
 	double seconds = (double)(now_ms - store->sampled_ms) / 1000;
 
-	if (store->link)
+	if (store->link) {
 		stream_each_entry(store, stream_entry_settle);
+		stream_groups_sync(store);
+	}
 	if (now_ms <= store->sampled_ms)
 		return;
 	for (struct stream *s = store->first; s; s = s->next) {

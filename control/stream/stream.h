@@ -20,8 +20,9 @@ enum {
 struct stream_leg_want {
 	bool present;
 	uint16_t port; // 0: to be assigned; else even and within [ingest] first_port to last_port
-	uint8_t payload_type; // default 96 video, 111 audio
-	bool profile_known;   // video
+	uint8_t payload_type;  // default 96 video, 111 audio
+	struct net_addr group; // multicast group that it is sent to; NET_NONE: this host's address
+	bool profile_known;    // video
 	uint8_t profile_level_id[3];
 	bool stereo; // audio
 };
@@ -120,8 +121,9 @@ bool stream_live(const struct stream *);
 // existed: whether this changed a stream that was there.
 // Return:  0 and cb will be called, or was; else nothing has changed and cb is not called, error
 //          says why in a line: -EEXIST port taken, -ENOSPC no slot or no port left, -ENOTCONN no
-//          data plane, -EBUSY another change of it is under way, -EINVAL no such id can be,
-//          -ENOBUFS the workers are busy, -ENOMEM, -errno of the steering map.
+//          data plane, -EADDRNOTAVAIL a group that cannot be joined, -EBUSY another change of it is
+//          under way, -EINVAL no such id can be, -ENOBUFS the workers are busy, -ENOMEM, -errno of
+//          the steering map.
 int stream_set(struct stream_store *, const char *id, const struct stream_want *, stream_done_cb cb,
 	void *arg, bool *existed, char error[STREAM_ERROR_MAX]);
 

@@ -23,6 +23,8 @@ static bool leg_adds_up(const struct conf *conf, const struct region_leg_conf *l
 		if (i == REGION_MAX_SOURCES || !source_adds_up(&leg->sources[i]))
 			return false;
 	}
+	if (leg->group.family != NET_NONE && !net_ip_is_multicast(&leg->group))
+		return false;
 	return leg->port % 2 == 0 && leg->port >= conf->ingest.first_port &&
 	       leg->port < conf->ingest.last_port && leg->payload_type <= 127;
 }
@@ -35,6 +37,7 @@ static void read_leg(
 	want->legs[kind].present = true;
 	want->legs[kind].port = leg->port;
 	want->legs[kind].payload_type = leg->payload_type;
+	want->legs[kind].group = leg->group;
 	want->legs[kind].profile_known = leg->profile_known;
 	memcpy(want->legs[kind].profile_level_id, leg->profile_level_id, 3);
 	want->legs[kind].stereo = leg->stereo;
@@ -217,6 +220,7 @@ static void take_up_slots(struct stream_store *store)
 void stream_store_attach(struct stream_store *store, struct link *link)
 {
 	store->link = NULL;
+	stream_groups_leave(store);
 	stream_each_entry(store, entry_detach);
 	if (!link)
 		return;
@@ -225,4 +229,5 @@ void stream_store_attach(struct stream_store *store, struct link *link)
 	take_up_slots(store);
 	stream_each_entry(store, entry_take_old_slot);
 	stream_each_entry(store, stream_entry_settle);
+	stream_groups_sync(store);
 }

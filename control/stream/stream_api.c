@@ -39,6 +39,7 @@ static unsigned int status_of(int err)
 	case -EBUSY:
 	case -EALREADY:
 	case -EADDRINUSE:
+	case -EADDRNOTAVAIL:
 		return 409;
 	case -ENOTCONN:
 	case -ENOSPC:

@@ -109,6 +109,8 @@ static int put_leg(json_t *out, const struct stream *s, enum leg_kind leg,
 	rc |= stream_json_put(out, "state", json_string(leg_state(state)));
 	rc |= stream_json_put(out, "port", integer(want->port));
 	rc |= stream_json_put(out, "rtcp_port", integer(want->port + 1u));
+	rc |= stream_json_put(out, "group",
+		want->group.family == NET_NONE ? json_null() : stream_group_text(&want->group));
 	rc |= stream_json_put(out, "payload_type", integer(want->payload_type));
 	rc |= stream_json_put(out, "codec", json_string(leg_codec(leg)));
 	rc |= put_counts(out, state);

@@ -45,6 +45,8 @@ static int put_leg(json_t *stream, const struct stream_want *want, enum leg_kind
 		return 0;
 	out = json_pack("{s:i, s:i}", "port", leg->port, "payload_type", leg->payload_type);
 	rc = stream_json_put(stream, leg_name(kind), out);
+	if (rc == 0 && leg->group.family != NET_NONE)
+		rc = stream_json_put(out, "group", stream_group_text(&leg->group));
 	if (rc == 0 && kind == LEG_AUDIO)
 		rc = stream_json_put(out, "stereo", json_boolean(leg->stereo));
 	if (rc == 0 && leg->profile_known)

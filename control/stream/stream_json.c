@@ -147,6 +147,32 @@ static int read_payload_type(struct reader *r, const json_t *leg, enum leg_kind 
 	return 0;
 }
 
+// The addresses that routers never pass on are those of the hosts' own protocols.
+static bool group_usable(const struct net_addr *a)
+{
+	static const uint8_t local_control[3] = { 224, 0, 0 };
+
+	if (a->family == NET_IPV4)
+		return net_ip_is_multicast(a) && memcmp(a->ip, local_control, 3) != 0;
+	return net_ip_is_multicast(a) && (a->ip[1] & 0xf) > 1; // scope (RFC 4291 2.7)
+}
+
+static int read_group(struct reader *r, const json_t *leg, enum leg_kind kind)
+{
+	struct member m = leg_member(leg, kind, "group");
+	const char *text = json_string_value(m.value);
+	struct net_addr group;
+
+	if (!m.value)
+		return 0;
+	if (!text || net_ip_parse(text, &group) < 0 || !group_usable(&group))
+		return refuse(r, m.where,
+			"a multicast address such as \"239.77.0.1\", outside 224.0.0.0/24",
+			m.value);
+	r->want.legs[kind].group = group;
+	return 0;
+}
+
 static int check_codec(const struct reader *r, const json_t *leg, enum leg_kind kind)
 {
 	struct member m = leg_member(leg, kind, "codec");
@@ -226,15 +252,15 @@ static int read_stereo(struct reader *r, const json_t *leg)
 
 static int read_leg(struct reader *r, const json_t *body, enum leg_kind kind)
 {
-	static const char *const names[LEG_COUNT][6] = {
-		[LEG_VIDEO] = { "port", "payload_type", "codec", "profile_level_id",
+	static const char *const names[LEG_COUNT][7] = {
+		[LEG_VIDEO] = { "port", "payload_type", "codec", "group", "profile_level_id",
 			"sprop_parameter_sets" },
-		[LEG_AUDIO] = { "port", "payload_type", "codec", "stereo" },
+		[LEG_AUDIO] = { "port", "payload_type", "codec", "group", "stereo" },
 	};
 	static const char *const expected[LEG_COUNT] = {
-		[LEG_VIDEO] = "port, payload_type, codec, profile_level_id or "
+		[LEG_VIDEO] = "port, payload_type, codec, group, profile_level_id or "
 			      "sprop_parameter_sets",
-		[LEG_AUDIO] = "port, payload_type, codec or stereo",
+		[LEG_AUDIO] = "port, payload_type, codec, group or stereo",
 	};
 	const json_t *leg = json_object_get(body, leg_name(kind));
 	int rc;
@@ -249,6 +275,8 @@ static int read_leg(struct reader *r, const json_t *body, enum leg_kind kind)
 		rc = read_port(r, leg, kind);
 	if (rc == 0)
 		rc = read_payload_type(r, leg, kind);
+	if (rc == 0)
+		rc = read_group(r, leg, kind);
 	if (rc == 0)
 		rc = check_codec(r, leg, kind);
 	if (rc == 0)

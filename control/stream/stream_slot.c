@@ -102,6 +102,7 @@ static void write_leg(
 		return;
 	out->payload_type = l->payload_type;
 	out->port = l->port;
+	out->group = l->group;
 	out->profile_known = l->profile_known;
 	memcpy(out->profile_level_id, l->profile_level_id, sizeof(out->profile_level_id));
 	out->stereo = l->stereo;
@@ -325,6 +326,49 @@ int stream_ports_keep(struct stream_entry *e)
 	return rc;
 }
 
+static const struct stream_leg_want *leg_with_port(const struct stream_want *want, uint16_t port)
+{
+	for (int leg = 0; want && leg < LEG_COUNT; leg++) {
+		if (want->legs[leg].present && want->legs[leg].port == port)
+			return &want->legs[leg];
+	}
+	return NULL;
+}
+
+static enum steer_class leg_class(const struct stream_leg_want *leg)
+{
+	return leg->group.family == NET_NONE ? STEER_INGEST : STEER_GROUP;
+}
+
+static int set_group(
+	struct steer_maps *maps, const struct stream_leg_want *leg, uint16_t port, bool take)
+{
+	struct steer_group group = { .port = port, .version = leg->group.family };
+
+	memcpy(group.ip, leg->group.ip, sizeof(group.ip));
+	return leg->group.family == NET_NONE ? 0 : steer_maps_set_group(maps, &group, take);
+}
+
+// kept: the leg that has the same port besides this one; NULL none.
+static int steer_leg(struct steer_maps *maps, const struct stream_leg_want *leg,
+	const struct stream_leg_want *kept, enum steer_class to)
+{
+	bool take = to != STEER_PASS;
+	enum steer_class class = take ? leg_class(leg) : kept ? leg_class(kept) : STEER_PASS;
+	int first = 0;
+
+	for (uint16_t i = 0; i < 2; i++) {
+		uint16_t port = (uint16_t)(leg->port + i);
+		int rc = set_group(maps, leg, port, take);
+
+		if (rc == 0)
+			rc = steer_maps_set_port(maps, port, class);
+		if (rc < 0 && first == 0)
+			first = rc;
+	}
+	return first;
+}
+
 int stream_ports_steer(const struct stream_store *store, const struct stream_want *want,
 	const struct stream_want *keep, enum steer_class to)
 {
@@ -332,16 +376,15 @@ int stream_ports_steer(const struct stream_store *store, const struct stream_wan
 	int first = 0;
 
 	for (int leg = 0; maps && leg < LEG_COUNT; leg++) {
-		uint16_t port = want->legs[leg].port;
+		const struct stream_leg_want *l = &want->legs[leg];
+		const struct stream_leg_want *kept = leg_with_port(keep, l->port);
+		int rc;
 
-		if (!want->legs[leg].present || (keep && want_has_port(keep, port)))
+		if (!l->present || (kept && net_addr_equal(&kept->group, &l->group)))
 			continue;
-		for (uint16_t i = 0; i < 2; i++) {
-			int rc = steer_maps_set_port(maps, (uint16_t)(port + i), to);
-
-			if (rc < 0 && first == 0)
-				first = rc;
-		}
+		rc = steer_leg(maps, l, kept, to);
+		if (rc < 0 && first == 0)
+			first = rc;
 	}
 	return first;
 }
@@ -350,7 +393,8 @@ int stream_ports_steer(const struct stream_store *store, const struct stream_wan
 
 static bool leg_equal(const struct stream_leg_want *a, const struct stream_leg_want *b)
 {
-	return a->present == b->present && a->port == b->port && a->payload_type == b->payload_type;
+	return a->present == b->present && a->port == b->port &&
+	       a->payload_type == b->payload_type && net_addr_equal(&a->group, &b->group);
 }
 
 bool stream_want_equal(const struct stream_want *a, const struct stream_want *b)

@@ -180,6 +180,31 @@ static const char *address_text(const struct stream_store *store, char buf[INET6
 	return buf;
 }
 
+// Return: where the leg is sent to, bare: its group, or our address.
+static const char *leg_host(
+	const struct stream *s, enum leg_kind leg, char buf[INET6_ADDRSTRLEN], bool *v6)
+{
+	const struct net_addr *group = &s->want.legs[leg].group;
+
+	*v6 = group->family ? group->family == NET_IPV6 : s->store->address.family == NET_IPV6;
+	if (group->family == NET_NONE)
+		return address_text(s->store, buf);
+	inet_ntop(*v6 ? AF_INET6 : AF_INET, group->ip, buf, INET6_ADDRSTRLEN);
+	return buf;
+}
+
+// The same as it stands in a URL.
+static const char *leg_url_host(
+	const struct stream *s, enum leg_kind leg, char buf[INET6_ADDRSTRLEN + 2])
+{
+	char ip[INET6_ADDRSTRLEN];
+	bool v6;
+	const char *host = leg_host(s, leg, ip, &v6);
+
+	snprintf(buf, INET6_ADDRSTRLEN + 2, v6 ? "[%s]" : "%s", host);
+	return buf;
+}
+
 // Return: the profile that the leg asks for, as x264 names it; baseline where it asks for none.
 static const char *x264_profile(const struct stream_leg_want *leg)
 {
@@ -199,24 +224,23 @@ static json_t *ffmpeg_command(const struct stream *s)
 {
 	const struct stream_leg_want *video = &s->want.legs[LEG_VIDEO];
 	const struct stream_leg_want *audio = &s->want.legs[LEG_AUDIO];
-	bool v6 = s->store->address.family == NET_IPV6;
 	unsigned int bytes = packet_bytes(s->store);
-	char ip[INET6_ADDRSTRLEN], host[INET6_ADDRSTRLEN + 2];
+	char host[INET6_ADDRSTRLEN + 2];
 	struct text t = { .used = 0 };
 
-	snprintf(host, sizeof(host), v6 ? "[%s]" : "%s", address_text(s->store, ip));
 	append(&t, "ffmpeg -re -stream_loop -1 -i INPUT");
 	if (video->present)
 		append(&t,
 			" -map 0:v:0 -c:v libx264 -profile:v %s -preset veryfast -tune zerolatency"
 			" -bf 0 -g 60 -pix_fmt yuv420p -payload_type %u -f rtp"
 			" 'rtp://%s:%u?pkt_size=%u'",
-			x264_profile(video), video->payload_type, host, video->port, bytes);
+			x264_profile(video), video->payload_type, leg_url_host(s, LEG_VIDEO, host),
+			video->port, bytes);
 	if (audio->present)
 		append(&t,
 			" -map 0:a:0 -c:a libopus -ar 48000 -ac 2 -payload_type %u -f rtp"
 			" 'rtp://%s:%u?pkt_size=%u'",
-			audio->payload_type, host, audio->port, bytes);
+			audio->payload_type, leg_url_host(s, LEG_AUDIO, host), audio->port, bytes);
 	return json_string(t.buf);
 }
 
@@ -227,8 +251,8 @@ static json_t *gstreamer_command(const struct stream *s)
 	const char *profile = x264_profile(video);
 	unsigned int bytes = packet_bytes(s->store);
 	char buf[INET6_ADDRSTRLEN];
-	const char *host = address_text(s->store, buf);
 	struct text t = { .used = 0 };
+	bool v6;
 
 	// udpsink takes IPv6 addresses without brackets only.
 	append(&t, "gst-launch-1.0");
@@ -240,13 +264,13 @@ static json_t *gstreamer_command(const struct stream *s)
 			" bitrate=2500 ! video/x-h264,profile=%s"
 			" ! rtph264pay mtu=%u pt=%u config-interval=-1 ! udpsink host=%s port=%u",
 			strcmp(profile, "baseline") == 0 ? "constrained-baseline" : profile, bytes,
-			video->payload_type, host, video->port);
+			video->payload_type, leg_host(s, LEG_VIDEO, buf, &v6), video->port);
 	if (audio->present)
 		append(&t,
 			" audiotestsrc is-live=true ! audioconvert ! audioresample"
 			" ! audio/x-raw,rate=48000,channels=2 ! opusenc"
 			" ! rtpopuspay mtu=%u pt=%u ! udpsink host=%s port=%u",
-			bytes, audio->payload_type, host, audio->port);
+			bytes, audio->payload_type, leg_host(s, LEG_AUDIO, buf, &v6), audio->port);
 	return json_string(t.buf);
 }
 

@@ -44,6 +44,12 @@ static inline bool net_ip_equal(const struct net_addr *a, const struct net_addr 
 	return a->family == b->family && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
 }
 
+static inline bool net_ip_is_multicast(const struct net_addr *a)
+{
+	return a->family == NET_IPV6 ? a->ip[0] == 0xff
+				     : a->family == NET_IPV4 && (a->ip[0] & 0xf0) == 0xe0;
+}
+
 enum {
 	NET_ADDR_TEXT_BYTES = INET6_ADDRSTRLEN + 8,
 };

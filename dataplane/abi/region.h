@@ -63,6 +63,7 @@ struct region_leg_conf {
 	uint16_t port; // host byte order; RTP; RTCP on port + 1
 	uint16_t zero2;
 	struct region_source sources[REGION_MAX_SOURCES];
+	struct net_addr group; // multicast group it is sent to, port ignored; none: our addresses
 	// Only for control, to go on after a restart:
 	uint8_t profile_known; // video
 	uint8_t profile_level_id[3];

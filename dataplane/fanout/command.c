@@ -53,6 +53,7 @@ static int check_legs(const struct worker *w, uint16_t slot, const struct region
 		if (!l->present)
 			continue;
 		if (l->port == 0 || l->port == UINT16_MAX ||
+			(l->group.family != NET_NONE && !net_ip_is_multicast(&l->group)) ||
 			!payload_type_usable(l->payload_type) || l->n_sources > REGION_MAX_SOURCES)
 			return -EINVAL;
 		for (uint32_t p = l->port; p <= l->port + 1u; p++)

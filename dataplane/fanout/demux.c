@@ -67,6 +67,17 @@ static void demux_media(struct worker *w, struct rte_mbuf *m, const struct frame
 	}
 }
 
+// A leg with a group takes what is sent to that, any other leg what is sent to us alone.
+static bool ingest_address_fits(
+	const struct worker *w, struct ingest_ref ref, const struct frame *f)
+{
+	const struct net_addr *group = &w->streams[ref.stream].legs[ref.leg].conf.group;
+
+	if (group->family == NET_NONE)
+		return !net_ip_is_multicast(&f->path.local);
+	return net_ip_equal(group, &f->path.local);
+}
+
 static void demux_one(struct worker *w, struct rte_mbuf *m, uint8_t port_id)
 {
 	struct ingest_ref ref;
@@ -82,7 +93,7 @@ static void demux_one(struct worker *w, struct rte_mbuf *m, uint8_t port_id)
 		return;
 	}
 	ref = w->ingest[rte_be_to_cpu_16(f.path.local.port_be)];
-	if (ref.stream == UINT16_MAX)
+	if (ref.stream == UINT16_MAX || !ingest_address_fits(w, ref, &f))
 		worker_drop(w, m, DROP_NOT_OURS);
 	else
 		intake_packet(w, m, &f, ref);

@@ -223,8 +223,8 @@ class Encoder:
             "ffmpeg", "-hide_banner", "-loglevel", "warning", "-nostdin",
             "-re", "-f", "lavfi", "-i", self._picture(size),
             "-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000",
-            *(self._video(legs["video"]["port"], bits) if "video" in legs else ()),
-            *(self._audio(legs["audio"]["port"]) if "audio" in legs else ()),
+            *(self._video(legs["video"], bits) if "video" in legs else ()),
+            *(self._audio(legs["audio"]) if "audio" in legs else ()),
         ]
         self.process = None
 
@@ -234,23 +234,24 @@ class Encoder:
                  r":box=1:boxcolor=black@0.6:x=(w-tw)/2:y=h-th-h/12")
         return f"testsrc2=size={size}:rate={self.rate},{clock}"
 
-    def _video(self, port, bits):
+    def _video(self, leg, bits):
         return [
             "-map", "0:v", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency",
             "-profile:v", "baseline", "-pix_fmt", "yuv420p", "-bf", "0", "-g", str(2 * self.rate),
             "-b:v", bits, "-maxrate", bits, "-bufsize", bits,
-            "-payload_type", str(VIDEO_PAYLOAD_TYPE), "-f", "rtp", self._url(port),
+            "-payload_type", str(VIDEO_PAYLOAD_TYPE), "-f", "rtp", self._url(leg),
         ]
 
-    def _audio(self, port):
+    def _audio(self, leg):
         return [
             "-map", "1:a", "-c:a", "libopus", "-b:a", "64k", "-ac", "2",
-            "-payload_type", str(AUDIO_PAYLOAD_TYPE), "-f", "rtp", self._url(port),
+            "-payload_type", str(AUDIO_PAYLOAD_TYPE), "-f", "rtp", self._url(leg),
         ]
 
     @staticmethod
-    def _url(port):
-        return f"rtp://{EDGE_IP4}:{port}?pkt_size=1200"
+    def _url(leg):
+        host = leg.get("group") or EDGE_IP4
+        return f"rtp://{host}:{leg['port']}?pkt_size=1200"
 
     def __enter__(self):
         self.process = Process(self.name, self.command, self.logs, VIEWER_NETNS)

@@ -38,7 +38,9 @@ struct stream_store {
 	struct stream *first;  // confirmed
 	struct stream *hidden; // not yet, or no longer known to callers: they hold slot and ports
 	uint64_t sampled_ms;
-	struct stream_file *file; // NULL: streams are not kept
+	int group_status;	     // of the last join that failed
+	struct stream_group *groups; // joined
+	struct stream_file *file;    // NULL: streams are not kept
 };
 
 static inline struct stream_entry *stream_entry(struct stream *s)
@@ -126,6 +128,19 @@ void stream_file_close(struct stream_store *);
 // stream_want_parse, for a body that has been read.
 int stream_want_read(const struct conf *, const json_t *body, struct stream_want *out,
 	char error[STREAM_ERROR_MAX]);
+
+// ---- stream_group.c: the kernel is a member of every group that a leg names --------------------
+
+// Join, if it is not yet. Without an interface that the kernel knows there is nothing to join.
+// Return: 0; -ENOMEM, -errno of the kernel.
+int stream_group_join(struct stream_store *, const struct net_addr *group);
+
+// Join what legs want and is not joined, leave the rest; failures are logged once.
+void stream_groups_sync(struct stream_store *);
+void stream_groups_leave(struct stream_store *);
+
+// Return: the bare address, a new reference; NULL no memory.
+json_t *stream_group_text(const struct net_addr *group);
 
 // ---- stream_sprop.c ----------------------------------------------------------------------------
 

@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import subprocess
+import time
 
-from host import ROOT, check, wait_until
+from host import EDGE_IP4, EDGE_NETNS, ROOT, VIEWER_NETNS, check, udp_socket, wait_until
 from millrace import Edge, Encoder, Netns, post_offer, request
 from viewers import Aiortc
 
@@ -52,6 +54,58 @@ class RequireLive:
     @staticmethod
     def video(edge):
         return edge.stream()["legs"]["video"]
+
+
+GROUP, OTHER_GROUP = "239.77.0.1", "239.77.0.2"
+
+
+def in_netns(netns, *command):
+    done = subprocess.run(["nsenter", f"--net=/run/netns/{netns}", *command], capture_output=True,
+                          text=True)
+    check(done.returncode == 0, f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+class Multicast:
+    """A stream whose legs come by a multicast group: joined, played, and nothing of another group."""
+
+    def run(self, context):
+        with Netns(), Edge(context.logs, context.build) as edge:
+            in_netns(VIEWER_NETNS, "ip", "route", "add", "239.77.0.0/16", "dev", "view0")
+            legs = edge.put_stream(video={"group": GROUP}, audio={"group": GROUP})["legs"]
+            check(self.joined(GROUP), "the group is not joined")
+            with Encoder(context.logs, legs, **SMALL), Aiortc(context.logs) as viewer:
+                played = viewer.await_playing()[0]
+                check(played["video"]["lost"] == 0, f"lost {played['video']['lost']}")
+                before = edge.stream()["legs"]["video"]["packets"]
+                self.check_others_refused(edge, legs["video"]["port"])
+                check(edge.stream()["legs"]["video"]["packets"] > before, "nothing more came")
+                viewer.quit()
+            edge.delete_stream()
+            wait_until(lambda: not self.joined(GROUP), 5, "the group to be left")
+
+    @staticmethod
+    def joined(group):
+        return f"inet  {group}" in in_netns(EDGE_NETNS, "ip", "maddress", "show", "dev", "edge0")
+
+    @staticmethod
+    def check_others_refused(edge, port):
+        """What goes to another group, or to the edge's own address, does not reach the leg."""
+        def drops():
+            return sum(worker["drops"].get("not_ours", 0) for worker in edge.state()["workers"])
+        refused = edge.stream()["legs"]["video"]["drops"]
+        with udp_socket() as sock:
+            for address in (OTHER_GROUP, EDGE_IP4):
+                for _ in range(20):
+                    sock.sendto(b"not rtp at all", (address, port))
+        time.sleep(0.2)  # nothing shall happen
+        now = edge.stream()["legs"]["video"]["drops"]
+        check(now == refused, f"strangers reached the leg: {now}, before {refused}")
+        check(drops() == 0, f"{drops()} of them passed the steering program")
+        with udp_socket() as sock:
+            sock.sendto(b"not rtp at all", (GROUP, port))
+        wait_until(lambda: edge.stream()["legs"]["video"]["drops"] != refused, 2,
+                   "one to the group to be judged")
 
 
 class StreamsKept:

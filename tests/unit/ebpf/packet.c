@@ -54,7 +54,7 @@ static void put_ipv4(const struct packet_spec *spec, uint8_t protocol, struct pa
 	put8(pkt, protocol);
 	put16(pkt, 0);
 	put(pkt, spec->source, 4);
-	put(pkt, (const uint8_t[]){ 198, 18, 77, 1 }, 4);
+	put(pkt, spec->to[0] ? spec->to : (const uint8_t[]){ 198, 18, 77, 1 }, 4);
 	fill(pkt, 1, spec->options_bytes);
 }
 
@@ -68,7 +68,7 @@ static void put_ipv6(const struct packet_spec *spec, uint8_t protocol, struct pa
 	put8(pkt, spec->extended ? spec->extension : protocol);
 	put8(pkt, 64);
 	put(pkt, spec->source, 16);
-	put(pkt, (const uint8_t[]){ 0xfd, 0x77, [15] = 1 }, 16);
+	put(pkt, spec->to[0] ? spec->to : (const uint8_t[]){ 0xfd, 0x77, [15] = 1 }, 16);
 	if (spec->extended) {
 		put8(pkt, protocol);
 		fill(pkt, 0, 7);

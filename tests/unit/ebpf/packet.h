@@ -22,6 +22,7 @@ struct packet_spec {
 	bool extended;		// IPv6: an extension header of 8 bytes stands before the protocol
 	uint8_t extension;	// its number
 	uint8_t source[16];	// network order, the first 4 bytes for IPv4
+	uint8_t to[16];		// 0: an address of ours
 	uint16_t port;		// destination
 	uint8_t first_byte;	// of the payload
 	uint8_t payload_bytes;

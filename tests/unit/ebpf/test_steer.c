@@ -27,12 +27,22 @@ enum {
 	MEDIA_PORT = 8189,
 	INGEST_PORT = 20000,
 	OTHER_PORT = 53,
+	GROUP_PORT = 20002,
 	SRTCP_BYTE = 0x80,
 	STUN_BYTE = 0,
 	DTLS_BYTE = 22,
 	MAX_CPUS = 1024,
 	NS_PER_MS = 1000000,
 };
+
+#define GROUP4                \
+	{                     \
+		239, 77, 0, 1 \
+	}
+#define GROUP6                    \
+	{                         \
+		0xff, 5, [15] = 1 \
+	}
 
 static const char *steer_path;
 
@@ -57,6 +67,13 @@ static const int VERDICTS[STEER_CNT_MAX] = {
 static void set_port(struct steer *steer, uint32_t port, uint32_t port_class)
 {
 	assert_int_equal(bpf_map_update_elem(steer->ports_fd, &port, &port_class, BPF_ANY), 0);
+}
+
+static void set_group(struct steer *steer, const struct steer_group *group)
+{
+	int fd = steer_env_map(steer->obj, STEER_MAP_GROUPS);
+
+	assert_int_equal(bpf_map_update_elem(fd, group, &(uint32_t){ 1 }, BPF_ANY), 0);
 }
 
 static void set_limits(struct steer *steer, struct steer_limits limits)
@@ -92,6 +109,9 @@ static int setup(void **state)
 	set_socket(&steer, 0);
 	set_port(&steer, MEDIA_PORT, STEER_MEDIA);
 	set_port(&steer, INGEST_PORT, STEER_INGEST);
+	set_port(&steer, GROUP_PORT, STEER_GROUP);
+	set_group(&steer, &(struct steer_group){ GROUP4, GROUP_PORT, 4 });
+	set_group(&steer, &(struct steer_group){ GROUP6, GROUP_PORT, 6 });
 	*state = &steer;
 	return 0;
 }
@@ -189,6 +209,14 @@ static const struct {
 		STEER_CNT_INGEST },
 	{ { "v6 ingest", .version = 6, .port = INGEST_PORT, .payload_bytes = 9 },
 		STEER_CNT_INGEST },
+	{ { "group", .version = 4, .to = GROUP4, .port = GROUP_PORT }, STEER_CNT_INGEST },
+	{ { "v6 group", .version = 6, .to = GROUP6, .port = GROUP_PORT }, STEER_CNT_INGEST },
+	{ { "group of others", .version = 4, .to = { 239, 77, 0, 2 }, .port = GROUP_PORT },
+		STEER_CNT_PASSED },
+	{ { "no group", .version = 4, .port = GROUP_PORT }, STEER_CNT_PASSED },
+	{ { "v6 as v4", .version = 6, .to = GROUP4, .port = GROUP_PORT }, STEER_CNT_PASSED },
+	{ { "group, ingest", .version = 4, .to = GROUP4, .port = INGEST_PORT }, STEER_CNT_PASSED },
+	{ { "group, media", .version = 6, .to = GROUP6, .port = MEDIA_PORT }, STEER_CNT_PASSED },
 	{ { "v4 other port", .version = 4, .port = OTHER_PORT, .payload_bytes = 9 },
 		STEER_CNT_PASSED },
 	{ { "v6 other port", .version = 6, .port = OTHER_PORT, .payload_bytes = 9 },

@@ -205,10 +205,29 @@ static void test_port_classes(void **state)
 		assert_int_equal(steer_maps_set_port(maps, PORTS[i], STEER_INGEST), 0);
 		assert_int_equal(bpf_map_lookup_elem(ports_fd, &key, &value), 0);
 		assert_int_equal(value, STEER_INGEST);
-		assert_int_equal(steer_maps_set_port(maps, PORTS[i], STEER_INGEST + 1), -EINVAL);
+		assert_int_equal(steer_maps_set_port(maps, PORTS[i], STEER_GROUP + 1), -EINVAL);
 		assert_int_equal(bpf_map_lookup_elem(ports_fd, &key, &value), 0);
 		assert_int_equal(value, STEER_INGEST);
 	}
+	steer_maps_close(maps);
+	bpf_object__close(obj);
+}
+
+static void test_group_entries(void **state)
+{
+	static const struct steer_group KEY = { { 239, 77, 0, 1 }, 20000, 4 };
+	struct bpf_object *obj = attach_ours("edge0", 0);
+	int fd = steer_env_map(obj, STEER_MAP_GROUPS);
+	struct steer_maps *maps;
+	uint32_t value;
+
+	assert_int_equal(steer_publish("edge0", GROUP), 0);
+	assert_int_equal(steer_maps_open("edge0", &maps), 0);
+	assert_int_equal(steer_maps_set_group(maps, &KEY, false), 0);
+	assert_int_equal(steer_maps_set_group(maps, &KEY, true), 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, &KEY, &value), 0);
+	assert_int_equal(steer_maps_set_group(maps, &KEY, false), 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, &KEY, &value), -ENOENT);
 	steer_maps_close(maps);
 	bpf_object__close(obj);
 }
@@ -544,6 +563,7 @@ int main(int argc, char *argv[])
 		LOADER_TEST(test_bad_names),
 		LOADER_TEST(test_publish),
 		LOADER_TEST(test_port_classes),
+		LOADER_TEST(test_group_entries),
 		LOADER_TEST(test_counters_sum),
 		LOADER_TEST(test_second_publish),
 		LOADER_TEST(test_unpublish),

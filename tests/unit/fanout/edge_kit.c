@@ -296,8 +296,16 @@ struct net_addr kit_viewer_addr(uint16_t slot)
 void kit_feed(uint16_t worker, const struct net_addr *from, uint16_t to_port,
 	const uint8_t *payload, uint16_t payload_bytes)
 {
+	const struct net_addr to = kit_addr("198.18.77.1", to_port);
+
+	kit_feed_to(worker, from, &to, payload, payload_bytes);
+}
+
+void kit_feed_to(uint16_t worker, const struct net_addr *from, const struct net_addr *to,
+	const uint8_t *payload, uint16_t payload_bytes)
+{
 	const struct net_path path = { .local = *from,
-		.remote = kit_addr("198.18.77.1", to_port),
+		.remote = *to,
 		.local_mac = { 2, 0, 0, 0, 0, 2 },
 		.remote_mac = { 2, 0, 0, 0, 0, 1 } };
 	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);

@@ -77,6 +77,10 @@ unsigned int kit_count_events(enum ring_event_kind kind, uint8_t leg);
 struct net_addr kit_addr(const char *ip, uint16_t port);
 struct net_addr kit_viewer_addr(uint16_t slot);
 
+// One datagram to that address waits in the worker's receive queue.
+void kit_feed_to(uint16_t worker, const struct net_addr *from, const struct net_addr *to,
+	const uint8_t *payload, uint16_t payload_bytes);
+
 // One datagram to our address waits in the worker's receive queue.
 void kit_feed(uint16_t worker, const struct net_addr *from, uint16_t to_port,
 	const uint8_t *payload, uint16_t payload_bytes);

@@ -291,6 +291,35 @@ static void encoder_reports_on_either_port(void **state)
 	assert_true(net_addr_equal(&leg->last_refused, &encoder));
 }
 
+static void a_leg_takes_its_own_group_alone(void **state)
+{
+	const struct net_addr encoder = kit_addr("198.18.77.3", 7000);
+	static const char *const to[] = { "198.18.77.1", "239.77.0.1", "239.77.0.2" };
+	struct region_leg_conf *conf = &kit.region.streams[0].conf.legs[LEG_VIDEO];
+	const struct region_leg_state *leg = &kit.region.streams[0].legs[LEG_VIDEO];
+	uint8_t sr[28] = { 0x80, 200, 0, 6 };
+
+	put32(sr + 4, 0xabc0 + LEG_VIDEO);
+	put32(sr + 8, 0xe5000000);
+	// Without a group nothing that goes to one is ours; with one, nothing else is.
+	for (unsigned int grouped = 0; grouped < 2; grouped++) {
+		for (unsigned int i = 0; i < 3; i++) {
+			const struct net_addr at = kit_addr(to[i], KIT_VIDEO_PORT + 1);
+			uint64_t reports = leg->source_reports, refused = drops(DROP_NOT_OURS);
+			bool ours = i == grouped;
+
+			kit_feed_to(0, &encoder, &at, sr, sizeof(sr));
+			kit_step(0);
+			assert_int_equal(leg->source_reports - reports, ours);
+			assert_int_equal(drops(DROP_NOT_OURS) - refused, !ours);
+		}
+		conf->group = kit_addr("239.77.0.1", 0);
+		assert_int_equal(kit_stream_set(0), 0);
+	}
+	conf->group = kit_addr("198.18.77.1", 0);
+	assert_int_equal(kit_command(0, RING_STREAM_SET, 0, 1), -EINVAL);
+}
+
 // ---- the media port ----------------------------------------------------------------------------
 
 // RFC 7983 7: by first byte; F25, E16.
@@ -510,6 +539,7 @@ int main(void)
 		play_test(malformed_inside_the_seal),
 		play_test(feedback_by_the_other_worker),
 		play_test(encoder_reports_on_either_port),
+		play_test(a_leg_takes_its_own_group_alone),
 		play_test(first_byte_decides),
 		play_test(stun_goes_up_with_its_path),
 		play_test(punt_ring_full_is_counted),

@@ -11,6 +11,7 @@
 
 enum {
 	MAX_UNDER_WAY = 64,
+	MAX_GROUPS = 16,
 	NO_STREAM = UINT16_MAX,
 };
 
@@ -38,6 +39,8 @@ struct link {
 	int refused_status;
 	unsigned int n_refuse, n_block, steer_fails_in;
 	bool steer_broken;
+	struct steer_group groups[MAX_GROUPS];
+	unsigned int n_groups;
 	uint8_t steer[UINT16_MAX + 1];
 };
 
@@ -218,7 +221,7 @@ unsigned int edge_steered(const struct link *l)
 	unsigned int n = 0;
 
 	for (uint32_t p = 0; p <= UINT16_MAX; p++)
-		n += l->steer[p] == STEER_INGEST;
+		n += l->steer[p] == STEER_INGEST || l->steer[p] == STEER_GROUP;
 	return n;
 }
 
@@ -291,10 +294,49 @@ int steer_maps_set_port(struct steer_maps *maps, uint16_t port, enum steer_class
 {
 	struct link *l = (struct link *)maps;
 
-	if (to == STEER_INGEST && l->steer_fails_in && --l->steer_fails_in == 0)
+	if (to != STEER_PASS && l->steer_fails_in && --l->steer_fails_in == 0)
 		l->steer_broken = true;
-	if (to == STEER_INGEST && l->steer_broken)
+	if (to != STEER_PASS && l->steer_broken)
 		return -EPERM;
 	l->steer[port] = to;
 	return 0;
+}
+
+static unsigned int find_group(const struct link *l, const struct steer_group *group)
+{
+	unsigned int i = 0;
+
+	while (i < l->n_groups && memcmp(&l->groups[i], group, sizeof(*group)) != 0)
+		i++;
+	return i;
+}
+
+int steer_maps_set_group(struct steer_maps *maps, const struct steer_group *group, bool take)
+{
+	struct link *l = (struct link *)maps;
+	unsigned int i = find_group(l, group);
+
+	if (take && i == l->n_groups) {
+		assert_true(l->n_groups < MAX_GROUPS);
+		l->groups[l->n_groups++] = *group;
+	} else if (!take && i < l->n_groups) {
+		l->groups[i] = l->groups[--l->n_groups];
+	}
+	return 0;
+}
+
+unsigned int edge_groups(const struct link *l)
+{
+	return l->n_groups;
+}
+
+bool edge_takes(const struct link *l, const char *ip, uint16_t port)
+{
+	struct net_addr addr;
+	struct steer_group group = { .port = port };
+
+	assert_int_equal(net_ip_parse(ip, &addr), 0);
+	memcpy(group.ip, addr.ip, sizeof(group.ip));
+	group.version = addr.family;
+	return l->steer[port] == STEER_GROUP && find_group(l, &group) < l->n_groups;
 }

@@ -44,6 +44,9 @@ unsigned int edge_commands(const struct link *);
 
 // Whose a port is, in the steering map.
 int edge_steer(const struct link *, uint16_t port);
+// Whether it takes what goes to a group; and how many group entries it has.
+bool edge_takes(const struct link *, const char *ip, uint16_t port);
+unsigned int edge_groups(const struct link *);
 // How many ports are steered to us.
 unsigned int edge_steered(const struct link *);
 

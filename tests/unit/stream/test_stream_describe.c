@@ -89,14 +89,16 @@ static void a_silent_stream_is_waiting(void **state)
 		"\"live\":false,"
 		"\"allowed_sources\":[\"198.18.77.2\",\"fd77::/64\"],\"legs\":{"
 		"\"video\":{\"state\":\"waiting\",\"port\":20000,\"rtcp_port\":20001,"
-		"\"payload_type\":96,\"codec\":\"H264\",\"packets\":0,\"bytes\":0,\"frames\":0,"
+		"\"group\":null,\"payload_type\":96,\"codec\":\"H264\",\"packets\":0,\"bytes\":0,"
+		"\"frames\":0,"
 		"\"lost\":0,\"restarts\":0,\"source_reports\":0,\"bitrate_bps\":0,"
 		"\"packet_rate\":0.0,\"frame_rate\":0.0,\"key_frames\":0,"
 		"\"key_frame_age_ms\":null,\"key_frame_interval_ms\":null,\"profile_level_id\":"
 		"null,\"sprop_parameter_sets\":null,\"source\":null,"
 		"\"last_seen_ms\":null,\"drops\":{},\"problems\":[]},"
 		"\"audio\":{\"state\":\"waiting\",\"port\":20002,\"rtcp_port\":20003,"
-		"\"payload_type\":111,\"codec\":\"Opus\",\"packets\":0,\"bytes\":0,\"frames\":0,"
+		"\"group\":null,\"payload_type\":111,\"codec\":\"Opus\",\"packets\":0,\"bytes\":0,"
+		"\"frames\":0,"
 		"\"lost\":0,\"restarts\":0,\"source_reports\":0,\"bitrate_bps\":0,"
 		"\"packet_rate\":0.0,\"frame_rate\":0.0,\"stereo\":true,\"source\":null,"
 		"\"last_seen_ms\":null,\"drops\":{},\"problems\":[]}},"
@@ -154,6 +156,22 @@ static void a_playing_leg_shows_what_comes(void **state)
 		json_unpack(doc, "{s:{s:{s:s}}}", "legs", "video", "state", &state_text), 0);
 	assert_string_equal(state_text, "silent");
 	json_decref(doc);
+}
+
+static void commands_send_to_the_group(void **state)
+{
+	struct rig *r = *state;
+	json_t *all = stream_describe(put(
+		r, "{\"video\":{\"group\":\"239.77.0.1\"},\"audio\":{\"group\":\"ff05::77\"}}"));
+	const json_t *doc = json_object_get(all, "commands");
+	const char *ffmpeg = json_string_value(json_object_get(doc, "ffmpeg"));
+	const char *gstreamer = json_string_value(json_object_get(doc, "gstreamer"));
+
+	assert_non_null(strstr(ffmpeg, "'rtp://239.77.0.1:20000?"));
+	assert_non_null(strstr(ffmpeg, "'rtp://[ff05::77]:20002?"));
+	assert_non_null(strstr(gstreamer, "host=239.77.0.1 port=20000"));
+	assert_non_null(strstr(gstreamer, "host=ff05::77 port=20002"));
+	json_decref(all);
 }
 
 static void expect_problem(const struct stream *s, const char *begin)
@@ -344,6 +362,7 @@ int main(void)
 		TEST(a_silent_stream_is_waiting),
 		TEST(a_playing_leg_shows_what_comes),
 		TEST(key_frames_and_silence_are_told),
+		TEST(commands_send_to_the_group),
 		TEST(each_problem_names_its_remedy),
 		TEST(commands_follow_address_profile_and_path),
 		TEST(without_a_data_plane_there_is_no_slot),

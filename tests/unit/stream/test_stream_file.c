@@ -161,7 +161,8 @@ static void streams_come_back_as_they_were(void **state)
 	a = store_rig_put_done(&k->rig, "cam.1",
 		"{\"video\":{\"port\":20004,\"sprop_parameter_sets\":"
 		"\"Z0LAH9kAUAW7ARAAAAMAEAAAAwPA8YMkgA==,aMuMsg==\"},"
-		"\"audio\":{\"stereo\":true,\"payload_type\":97},\"max_peers\":7,"
+		"\"audio\":{\"stereo\":true,\"payload_type\":97,\"group\":\"ff15::1\"},\"max_"
+		"peers\":7,"
 		"\"require_live\":true,"
 		"\"allowed_sources\":[\"198.18.77.0/24\",\"fd77::2\"]}");
 	b = store_rig_put_done(&k->rig, "b", "{\"audio\":{}}");

@@ -18,6 +18,10 @@ static int parse(const char *body, struct stream_want *out, char *error)
 	return stream_want_parse(&conf, body, strlen(body), out, error);
 }
 
+#define GROUP_REFUSED(leg, found)                                                                 \
+	leg ".group: expected a multicast address such as \"239.77.0.1\", outside 224.0.0.0/24, " \
+	    "found \"" found "\""
+
 static const struct {
 	const char *body, *error;
 } refusals[] = {
@@ -38,12 +42,11 @@ static const struct {
 	{ "{\"a\\nb\\u00e9\":{}}", "a?b??: no such member; expected video, audio, max_peers, "
 				   "require_live or allowed_sources" },
 	{ "{\"video\":{\"stereo\":true}}",
-		"video.stereo: no such member; expected port, payload_type, codec, "
+		"video.stereo: no such member; expected port, payload_type, codec, group, "
 		"profile_level_id or sprop_parameter_sets" },
 	{ "{\"audio\":{\"profile_level_id\":\"42e01f\"}}",
-		"audio.profile_level_id: no such member; expected port, payload_type, "
-		"codec "
-		"or stereo" },
+		"audio.profile_level_id: no such member; expected port, payload_type, codec, "
+		"group or stereo" },
 	{ "{\"video\":null}", "video: expected an object, {} for the defaults, found null" },
 	{ "{\"video\":true}", "video: expected an object, {} for the defaults, found true" },
 	{ "{\"video\":{\"port\":20001}}",
@@ -88,6 +91,12 @@ static const struct {
 	{ "{\"video\":{\"profile_level_id\":[]}}", "video.profile_level_id: expected 6 hex "
 						   "digits such as \"42e01f\", found an "
 						   "array" },
+	{ "{\"audio\":{\"group\":\"198.18.77.1\"}}", GROUP_REFUSED("audio", "198.18.77.1") },
+	{ "{\"video\":{\"group\":\"224.0.0.251\"}}", GROUP_REFUSED("video", "224.0.0.251") },
+	{ "{\"video\":{\"group\":\"240.0.0.1\"}}", GROUP_REFUSED("video", "240.0.0.1") },
+	{ "{\"video\":{\"group\":\"ff01::1\"}}", GROUP_REFUSED("video", "ff01::1") },
+	{ "{\"video\":{\"group\":\"fe80::1\"}}", GROUP_REFUSED("video", "fe80::1") },
+	{ "{\"video\":{\"group\":\"\"}}", GROUP_REFUSED("video", "") },
 	{ "{\"audio\":{\"stereo\":1}}", "audio.stereo: expected true or false, found 1" },
 	{ "{\"video\":{},\"max_peers\":65537}",
 		"max_peers: expected a number from 0 to 65536, found 65537" },

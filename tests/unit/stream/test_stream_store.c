@@ -1,4 +1,5 @@
 // The store against workers that obey, refuse and stay silent.
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -255,6 +256,91 @@ static void an_undo_that_fails_is_tried_again(void **state)
 	store_rig_put_done(r, "b", "{\"video\":{\"port\":20008}}");
 }
 
+// ---- groups ------------------------------------------------------------------------------------
+
+static void a_group_is_steered_and_may_change(void **state)
+{
+	struct rig *r = *state;
+	struct stream *s = store_rig_put_done(r, "a",
+		"{\"video\":{\"group\":\"239.77.0.1\"},\"audio\":{\"group\":\"ff05::77\"}}");
+
+	assert_true(edge_takes(r->link, "239.77.0.1", 20000) &&
+		    edge_takes(r->link, "239.77.0.1", 20001));
+	assert_true(
+		edge_takes(r->link, "ff05::77", 20002) && edge_takes(r->link, "ff05::77", 20003));
+	assert_string_equal("239.77.0.1",
+		inet_ntoa(*(const struct in_addr *)stream_shared(s)->conf.legs[0].group.ip));
+	// Another group on the same port.
+	store_rig_put_done(r, "a", "{\"video\":{\"group\":\"239.77.0.2\"}}");
+	assert_true(edge_takes(r->link, "239.77.0.2", 20001));
+	assert_int_equal(edge_groups(r->link), 2);
+	assert_int_equal(edge_steered(r->link), 2);
+	// No change that fails leaves the port with the wrong class.
+	edge_block(r->link, 1);
+	assert_int_equal(store_rig_put(r, "a", "{\"video\":{}}"), -ENOBUFS);
+	assert_true(edge_takes(r->link, "239.77.0.2", 20000));
+	edge_refuse(r->link, RING_STREAM_SET, -EINVAL, 1);
+	assert_int_equal(store_rig_put(r, "a", "{\"video\":{}}"), 0);
+	edge_run(r->link);
+	assert_true(edge_takes(r->link, "239.77.0.2", 20000));
+	assert_int_equal(edge_groups(r->link), 2);
+	// None any more.
+	store_rig_put_done(r, "a", "{\"video\":{}}");
+	assert_int_equal(edge_steer(r->link, 20000), STEER_INGEST);
+	assert_int_equal(edge_groups(r->link), 0);
+	store_rig_put_done(r, "a", "{\"video\":{\"group\":\"239.77.0.1\"}}");
+	store_rig_remove(r, s);
+	edge_run(r->link);
+	store_rig_expect_empty(r);
+	assert_int_equal(edge_groups(r->link), 0);
+}
+
+// Membership is the kernel's: /proc/net/igmp has a line for each group of an interface.
+static bool is_member(const char *ip)
+{
+	char line[256], hex[16];
+	struct in_addr addr;
+	bool found = false;
+	FILE *f = fopen("/proc/self/net/igmp", "r");
+
+	assert_non_null(f);
+	assert_int_equal(inet_pton(AF_INET, ip, &addr), 1);
+	snprintf(hex, sizeof(hex), "%08X", addr.s_addr);
+	while (fgets(line, sizeof(line), f))
+		found |= strstr(line, hex) != NULL;
+	fclose(f);
+	return found;
+}
+
+static void groups_are_joined_and_left(void **state)
+{
+	struct rig *r = *state;
+	struct stream *s;
+
+	strcpy(link_region(r->link)->header->interface, "lo");
+	s = store_rig_put_done(r, "a", "{\"video\":{\"group\":\"239.77.8.1\"}}");
+	assert_true(is_member("239.77.8.1"));
+	store_rig_put_done(r, "a", "{\"video\":{\"group\":\"239.77.8.2\"}}");
+	assert_true(is_member("239.77.8.2"));
+	stream_store_sample(r->store, 1000);
+	assert_false(is_member("239.77.8.1"));
+	assert_true(is_member("239.77.8.2"));
+	stream_store_attach(r->store, NULL);
+	assert_false(is_member("239.77.8.2"));
+	stream_store_attach(r->store, r->link);
+	edge_run(r->link);
+	assert_true(is_member("239.77.8.2"));
+	store_rig_remove(r, s);
+	edge_run(r->link);
+	stream_store_sample(r->store, 2000);
+	assert_false(is_member("239.77.8.2"));
+	strcpy(link_region(r->link)->header->interface, "nothere0");
+	assert_int_equal(
+		store_rig_put(r, "a", "{\"video\":{\"group\":\"239.77.8.1\"}}"), -EADDRNOTAVAIL);
+	assert_string_equal(r->error, "video.group: cannot be joined on nothere0: No such device");
+	store_rig_expect_empty(r);
+}
+
 // ---- removing ----------------------------------------------------------------------------------
 
 static void a_removed_stream_leaves_nothing(void **state)
@@ -391,6 +477,8 @@ int main(void)
 		TEST(a_refused_change_is_undone),
 		TEST(a_change_that_cannot_be_sent_changes_nothing),
 		TEST(an_undo_that_fails_is_tried_again),
+		TEST(a_group_is_steered_and_may_change),
+		TEST(groups_are_joined_and_left),
 		TEST(a_removed_stream_leaves_nothing),
 		TEST(removal_waits_for_the_viewers),
 		TEST(removal_waits_for_a_change),
