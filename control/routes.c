@@ -18,6 +18,11 @@ static void page_file(void *ctx, struct http_request *req)
 	web_answer(req, http_request_param(req, "file"));
 }
 
+static void document_openapi(void *ctx, struct http_request *req)
+{
+	web_answer(req, "openapi.json");
+}
+
 static const struct http_header accept_post[] = {
 	{ "Accept-Post", "application/sdp" },
 	{},
@@ -67,6 +72,9 @@ static const struct http_route routes[] = {
 	{ .pattern = "/api/v3/dataplane",
 		.on = { [HTTP_GET] = dataplane_api_get },
 		.same_origin = true },
+	{ .pattern = "/api/v3/openapi.json",
+		.on = { [HTTP_GET] = document_openapi },
+		.same_origin = true },
 	{ .pattern = "/metrics", .on = { [HTTP_GET] = metrics_get }, .same_origin = true },
 	{ .pattern = "/healthz", .on = { [HTTP_GET] = health_live } },
 	{ .pattern = "/readyz", .on = { [HTTP_GET] = health_ready } },
@@ -74,6 +82,12 @@ static const struct http_route routes[] = {
 	{ .pattern = "/watch/{stream}", .on = { [HTTP_GET] = page_watch } },
 	{ .pattern = "/web/{file}", .on = { [HTTP_GET] = page_file } },
 };
+
+const struct http_route *routes_table(size_t *n)
+{
+	*n = sizeof(routes) / sizeof(routes[0]);
+	return routes;
+}
 
 void routes_dispatch(struct api *api, struct http_request *req)
 {

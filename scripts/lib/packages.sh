@@ -7,13 +7,13 @@ PACKAGES_BUILD=(
 	gcc libc6-dev linux-libc-dev clang-14 meson ninja-build pkg-config
 	libdpdk-dev libsrtp2-dev libipsec-mb-dev libssl-dev libmicrohttpd-dev
 	libbpf-dev libjansson-dev libinih-dev libcap-dev libcmocka-dev uthash-dev
-	libcurl4-openssl-dev
+	libcurl4-openssl-dev python3-yaml
 )
 PACKAGES_DEMO=(
 	python3-minimal iproute2 ethtool ffmpeg curl util-linux fonts-dejavu-core
 )
 PACKAGES_TEST=(
-	shellcheck clang-format-14 prometheus
+	shellcheck clang-format-14 prometheus python3-jsonschema
 	chromium chromium-driver python3-selenium python3-aiortc python3-aiohttp
 )
 

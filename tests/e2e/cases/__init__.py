@@ -7,6 +7,7 @@ _MODULES = (
     "config",
     "rights",
     "metrics",
+    "documents",
     "ingest",
     "lifecycle",
     "streams",
