@@ -91,5 +91,5 @@ const struct http_route *routes_table(size_t *n)
 
 void routes_dispatch(struct api *api, struct http_request *req)
 {
-	http_router_dispatch(routes, sizeof(routes) / sizeof(routes[0]), api, req);
+	http_router_dispatch(routes, sizeof(routes) / sizeof(routes[0]), NULL, api, req);
 }

@@ -158,3 +158,10 @@ bool http_request_refuse(struct http_request *req, unsigned int status,
 	}
 	return http_server_resume(req, status, response);
 }
+
+bool http_request_refuse_body(struct http_request *req)
+{
+	return http_request_refuse(req, MHD_HTTP_CONTENT_TOO_LARGE, NULL, 0,
+		"the body is larger than the %zu bytes that this server takes",
+		req->srv->max_body_bytes);
+}

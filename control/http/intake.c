@@ -11,7 +11,7 @@
 enum {
 	BODY_FIRST_BYTES = 4096,
 	// A body above the limit is read and forgotten up to this many times the limit, so that the
-	// client gets to see its 413; then the connection is closed.
+	// client gets to see its answer, which need not be 413; then the connection is closed.
 	DISCARD_FACTOR = 4,
 };
 
@@ -128,6 +128,16 @@ static enum MHD_Result read_framing(
 	return MHD_YES;
 }
 
+// Whether a body of this length is not worth reading, even to forget it: its client waits for our
+// word, or it is longer than that.
+static bool is_hopeless(const struct http_request *req, uint64_t length)
+{
+	size_t limit = req->srv->max_body_bytes;
+
+	return length > limit && (http_request_header(req, MHD_HTTP_HEADER_EXPECT) ||
+					 length > (uint64_t)limit * DISCARD_FACTOR);
+}
+
 // Judge what is known before the body (RFC 9112 3.2: one Host; 6.3: two framings at once are an
 // attack).
 // Return: 0 read on; else the status to refuse with, and why.
@@ -153,7 +163,7 @@ static unsigned int judge_fields(
 		*why = "the path is too long";
 		return MHD_HTTP_URI_TOO_LONG;
 	}
-	if (f.length > req->srv->max_body_bytes) {
+	if (is_hopeless(req, f.length)) {
 		*why = "the body is larger than this server takes";
 		return MHD_HTTP_CONTENT_TOO_LARGE;
 	}
@@ -250,7 +260,11 @@ static enum MHD_Result read_body(struct http_request *req, const char *data, siz
 	size_t limit = req->srv->max_body_bytes;
 
 	if (req->discarded_bytes || req->body_bytes + bytes > limit) {
-		req->discarded_bytes += bytes;
+		// What is not whole is nobody's.
+		req->discarded_bytes += req->body_bytes + bytes;
+		req->body_bytes = 0;
+		if (req->body)
+			req->body[0] = '\0';
 		return req->discarded_bytes > (uint64_t)limit * DISCARD_FACTOR ? MHD_NO : MHD_YES;
 	}
 	if (reserve_body(req, req->body_bytes + bytes))
@@ -278,9 +292,6 @@ enum MHD_Result http_on_access(void *arg, struct MHD_Connection *mhd, const char
 	// Called again once the connection is resumed.
 	if (req->stage == HTTP_ANSWERED)
 		return send_response(req);
-	if (req->discarded_bytes)
-		return refuse(req, MHD_HTTP_CONTENT_TOO_LARGE,
-			"the body is larger than this server takes");
 	http_server_queue(req->srv, req);
 	return MHD_YES;
 }

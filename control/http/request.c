@@ -81,6 +81,11 @@ bool http_request_has_type(const struct http_request *req, const char *media_typ
 	return *type == '\0' || *type == ';';
 }
 
+bool http_request_is_too_large(const struct http_request *req)
+{
+	return req->discarded_bytes > 0;
+}
+
 const char *http_request_body(const struct http_request *req, size_t *body_bytes)
 {
 	if (body_bytes)

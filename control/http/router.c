@@ -107,7 +107,13 @@ static const char *bad_param(const struct http_request *req, size_t *bytes)
 	return NULL;
 }
 
-static void dispatch_route(const struct http_route *route, void *ctx, struct http_request *req)
+static bool takes_body(enum http_method method)
+{
+	return method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH;
+}
+
+static void dispatch_route(
+	const struct http_route *route, http_guard guard, void *ctx, struct http_request *req)
 {
 	http_handler handler = route_handler(route, req->method);
 	size_t name_bytes;
@@ -128,14 +134,18 @@ static void dispatch_route(const struct http_route *route, void *ctx, struct htt
 			(int)name_bytes, name, HTTP_ID_MAX_CHARS);
 		return;
 	}
-	if (handler)
+	if (guard && req->method != HTTP_OPTIONS && !guard(ctx, route, req))
+		return;
+	if (!takes_body(req->method) && http_request_is_too_large(req))
+		http_request_refuse_body(req);
+	else if (handler)
 		handler(ctx, req);
 	else
 		answer_options(req, route->options_headers);
 }
 
-void http_router_dispatch(
-	const struct http_route *routes, size_t n_routes, void *ctx, struct http_request *req)
+void http_router_dispatch(const struct http_route *routes, size_t n_routes, http_guard guard,
+	void *ctx, struct http_request *req)
 {
 	const struct http_route *route;
 	int err;
@@ -157,5 +167,5 @@ void http_router_dispatch(
 		http_request_refuse(req, 404, NULL, 0, "nothing is here");
 		return;
 	}
-	dispatch_route(route, ctx, req);
+	dispatch_route(route, guard, ctx, req);
 }

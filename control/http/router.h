@@ -25,9 +25,15 @@ struct http_route {
 	const struct http_header *options_headers;
 };
 
+// Asked once path and method are found good, but never of OPTIONS (A23, A33).
+// Return: true: go on to the handler; false: it has answered.
+typedef bool (*http_guard)(void *ctx, const struct http_route *, struct http_request *);
+
 // Find the route and call its handler, or answer: 400 the path or a parameter is not well formed,
-// 404 no pattern fits, 405 the pattern has no such method.
+// 404 no pattern fits, 405 the pattern has no such method, 413 a body above the limit came to a
+// method that takes none (where one is taken, the handler looks).
 // routes: n_routes of them; they and their strings outlive the request.
+// guard:  NULL: all may pass.
 // State:  the request is answered or the handler's.
-void http_router_dispatch(
-	const struct http_route *routes, size_t n_routes, void *ctx, struct http_request *);
+void http_router_dispatch(const struct http_route *routes, size_t n_routes, http_guard guard,
+	void *ctx, struct http_request *);

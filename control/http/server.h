@@ -38,8 +38,10 @@ struct http_server;
 struct http_request;
 
 struct http_server_conf {
-	struct net_addr address;  // port_be 0: any free port. [::] takes IPv4 too
-	size_t max_body_bytes;	  // more is 413
+	struct net_addr address; // port_be 0: any free port. [::] takes IPv4 too
+	// More is 413: at once where more than four times that, or Expect, is announced; else the
+	// handler's turn comes first.
+	size_t max_body_bytes;
 	uint32_t max_connections; // further ones wait in the listen queue
 	uint32_t max_per_address; // connections of one client address; 0: no such limit
 	uint32_t idle_ms;	  // a connection on which nothing moves is closed; 0: 15 s
@@ -96,6 +98,10 @@ int http_request_header_list(
 // Whether Content-Type names this media type; case and parameters do not matter (A1).
 bool http_request_has_type(const struct http_request *, const char *media_type);
 
+// Whether a body came that is above the limit: it was read and forgotten. A handler that takes a
+// body asks this at its time and says http_request_refuse_body (A23: after 401, 403 and 404).
+bool http_request_is_too_large(const struct http_request *);
+
 // body_bytes: may be NULL.
 // Return:     the body, never NULL, with a NUL behind it (and perhaps some inside).
 const char *http_request_body(const struct http_request *, size_t *body_bytes);
@@ -150,3 +156,6 @@ bool http_request_answer(struct http_request *, const struct http_answer *);
 bool http_request_refuse(struct http_request *, unsigned int status,
 	const struct http_header *headers, size_t n_headers, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
+
+// Answer with 413, and give the request up.
+bool http_request_refuse_body(struct http_request *);

@@ -209,6 +209,10 @@ void stream_api_put(void *ctx, struct http_request *req)
 	const char *body = http_request_body(req, &body_bytes);
 	int rc;
 
+	if (http_request_is_too_large(req)) {
+		http_request_refuse_body(req);
+		return;
+	}
 	if (!type_accepted(req)) {
 		http_request_refuse(req, 415, NULL, 0,
 			"Content-Type: expected application/json, found %.80s",

@@ -233,6 +233,10 @@ void whep_post(void *ctx, struct http_request *req)
 
 	if (!stream)
 		return;
+	if (http_request_is_too_large(req)) {
+		http_request_refuse_body(req);
+		return;
+	}
 	if (!http_request_has_type(req, TYPE_SDP)) {
 		http_request_refuse(req, 415, &accept_post, 1, "expected Content-Type: " TYPE_SDP);
 		return;
@@ -319,6 +323,10 @@ void whep_patch(void *ctx, struct http_request *req)
 
 	if (!s)
 		return;
+	if (http_request_is_too_large(req)) {
+		http_request_refuse_body(req);
+		return;
+	}
 	body = http_request_body(req, &body_bytes);
 	if (!http_request_has_type(req, TYPE_FRAGMENT)) {
 		http_request_refuse(

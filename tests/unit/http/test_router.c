@@ -84,6 +84,17 @@ static const struct http_route routes[] = {
 	{ .pattern = "/api/{stream}", .on = { [HTTP_PUT] = on_stream }, .same_origin = true },
 };
 
+// Turns everybody away whom it is asked about.
+static bool nobody(void *ctx, const struct http_route *route, struct http_request *req)
+{
+	assert_string_equal(ctx, "context");
+	assert_int_equal(route->pattern[0], '/');
+	http_request_refuse(req, 401, NULL, 0, "nobody");
+	return false;
+}
+
+static http_guard guard;
+
 // One request from the first line to the answer.
 // fields: further lines, each with its CRLF.
 static void ask(const char *method, const char *path, const char *fields, struct response *out)
@@ -95,7 +106,7 @@ static void ask(const char *method, const char *path, const char *fields, struct
 		text, sizeof(text), "%s %s HTTP/1.1\r\nHost: edge\r\n%s\r\n", method, path, fields);
 	client_send(fd, text);
 	http_router_dispatch(
-		routes, sizeof(routes) / sizeof(*routes), "context", client_take(server));
+		routes, sizeof(routes) / sizeof(*routes), guard, "context", client_take(server));
 	client_read(fd, strcmp(method, "HEAD") != 0, out);
 	close(fd);
 	assert_string_equal(client_field(out, "Access-Control-Allow-Origin"), "*");
@@ -182,6 +193,63 @@ static void options_and_preflight(void **state)
 	assert_int_equal(r.status, 204);
 }
 
+// Path and method come before the guard, everything else after it; OPTIONS never needs it.
+static void guard_has_its_turn(void **state)
+{
+	static const struct {
+		const char *method, *path, *fields;
+		int status;
+	} guarded[] = {
+		{ "GET", "/", "", 401 },
+		{ "HEAD", "/", "", 401 },
+		{ "POST", "/whep/live", "", 401 },
+		{ "DELETE", "/whep/live/abc", "", 401 },
+		{ "GET", "/nothing", "", 404 },
+		{ "PUT", "/whep/live", "", 405 },
+		{ "POST", "/whep/a%2fb", "", 400 },
+		{ "OPTIONS", "/whep/live", "", 204 },
+		{ "OPTIONS", "/whep/live/abc", "", 204 },
+		{ "OPTIONS", "/api/live", "", 204 },
+		{ "OPTIONS", "*", "", 204 },
+	};
+	struct response r;
+
+	guard = nobody;
+	for (size_t i = 0; i < sizeof(guarded) / sizeof(*guarded); i++) {
+		ask(guarded[i].method, guarded[i].path, guarded[i].fields, &r);
+		if (r.status != guarded[i].status)
+			fail_msg("%s %s: %d, not %d", guarded[i].method, guarded[i].path, r.status,
+				guarded[i].status);
+	}
+	guard = NULL;
+}
+
+// A body above the limit is nothing to a route that takes one, until its handler asks; but no other
+// method is answered as if it had not come.
+static void body_too_large_comes_after_the_guard(void **state)
+{
+	static char text[8192];
+	static const char *const heads[] = {
+		"DELETE /whep/live/abc HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n",
+		"PUT /api/live HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n",
+		"PUT /whep/live HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n",
+	};
+	static const int without[] = { 413, 200, 405 }, with[] = { 401, 401, 405 };
+
+	for (size_t i = 0; i < 6; i++) {
+		size_t n = (size_t)snprintf(text, sizeof(text), "%s", heads[i / 2]);
+		int status = i % 2 ? with[i / 2] : without[i / 2];
+		int fd = client_connect(server);
+
+		memset(text + n, 'x', 5000);
+		client_send_any(fd, text, n + 5000);
+		http_router_dispatch(routes, sizeof(routes) / sizeof(*routes),
+			i % 2 ? nobody : NULL, "context", client_take(server));
+		client_expect(fd, status);
+		close(fd);
+	}
+}
+
 static void own_options_handler(void **state)
 {
 	struct response r;
@@ -264,6 +332,8 @@ int main(void)
 		cmocka_unit_test(statuses),
 		cmocka_unit_test(head_follows_get),
 		cmocka_unit_test(options_and_preflight),
+		cmocka_unit_test(guard_has_its_turn),
+		cmocka_unit_test(body_too_large_comes_after_the_guard),
 		cmocka_unit_test(own_options_handler),
 		cmocka_unit_test(same_origin_route_has_no_preflight),
 		cmocka_unit_test(refused_method_says_what_is_allowed),

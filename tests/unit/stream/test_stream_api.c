@@ -131,7 +131,7 @@ static void request(
 		body);
 	client_send(r->fd, text);
 	http_router_dispatch(
-		routes, sizeof(routes) / sizeof(*routes), &r->api, client_take(r->srv));
+		routes, sizeof(routes) / sizeof(*routes), NULL, &r->api, client_take(r->srv));
 }
 
 static int answer(struct rig *r)
@@ -244,7 +244,7 @@ static void a_change_under_way_is_a_conflict(void **state)
 		"PUT /api/v3/streams/cam HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n"
 		"{\"video\":{}}");
 	http_router_dispatch(
-		routes, sizeof(routes) / sizeof(*routes), &r->api, client_take(r->srv));
+		routes, sizeof(routes) / sizeof(*routes), NULL, &r->api, client_take(r->srv));
 	client_expect(other, 409);
 	edge_run(r->api.link);
 	assert_int_equal(answer(r), 201);
