@@ -340,7 +340,11 @@ void whep_patch(void *ctx, struct http_request *req)
 	}
 	switch (http_request_header_list(req, "If-Match", tags, sizeof(tags))) {
 	case -ENOENT: // players that ship leave it out: the credentials decide (H1)
-		break;
+		if (!api->conf->whep.strict_etag)
+			break;
+		http_request_refuse(
+			req, 428, NULL, 0, "If-Match with the session's ETag is needed");
+		return;
 	case 0:
 		if (if_match(tags, session_etag(s)))
 			break;

@@ -71,6 +71,7 @@ struct conf {
 		uint32_t max_peers_per_stream; // default for streams that do not say; 0: 8
 		bool strict_h264;
 		bool partial_accept;
+		bool strict_etag;
 	} whep;
 	struct {
 		uint32_t stun_pps, stun_burst; // defaults 50, 100; 0: no limit

@@ -121,6 +121,8 @@ const struct conf_option conf_options[] = {
 	FLAG(whep, partial_accept, "no",
 		"Serve a viewer that lacks one of the stream's codecs with the rest, instead of "
 		"refusing it"),
+	FLAG(whep, strict_etag, "no",
+		"Refuse a PATCH without If-Match (428), as the draft has it and many players have not"),
 
 	NUMBER(limits, stun_pps, 0, 1000000, 50,
 		"STUN packets that one source address may send in a second; 0: no limit"),

@@ -50,6 +50,7 @@ static const struct row {
 	{ "http", "port", "1", FIELD(http.port), 1 },
 	{ "http", "max_body_bytes", "16777216", FIELD(http.max_body_bytes), 16777216 },
 	{ "http", "max_connections", "7", FIELD(http.max_connections), 7 },
+	{ "whep", "strict_etag", "yes", FIELD(whep.strict_etag), 1 },
 	{ "whep", "setup_timeout_s", "41", FIELD(whep.setup_timeout_s), 41 },
 	{ "whep", "consent_timeout_s", "31", FIELD(whep.consent_timeout_s), 31 },
 	{ "whep", "max_peers", "100", FIELD(whep.max_peers), 100 },

@@ -158,6 +158,23 @@ static void tags_come_in_lists(void **state)
 	assert_int_equal(house_patch(h, e.path, lines, NEWER_CREDENTIALS), 412);
 }
 
+// A20: as the draft has it, where that is asked for.
+static void strictly_a_tag_is_needed(void **state)
+{
+	struct house *h = *state;
+	struct entered e = enter(h);
+
+	h->stage->conf.whep.strict_etag = true;
+	assert_int_equal(house_patch(h, e.path, "", CANDIDATE), 428);
+	assert_int_equal(house_patch(h, e.path, "", NEW_CREDENTIALS), 428);
+	// What is no fragment is that first; a stale tag is not an absent one.
+	assert_int_equal(house_patch(h, e.path, "", "{}"), 400);
+	assert_int_equal(patch_if(h, &e, "\"stale\"", CANDIDATE), 412);
+	assert_int_equal(patch_if(h, &e, e.etag, CANDIDATE), 204);
+	assert_int_equal(patch_if(h, &e, "*", NEW_CREDENTIALS), 200);
+	h->stage->conf.whep.strict_etag = false;
+}
+
 static void a_list_that_is_too_long_matches_nothing(void **state)
 {
 	struct house *h = *state;
@@ -341,6 +358,7 @@ int main(void)
 		TEST(a_stale_tag_restarts_nothing),
 		TEST(any_tag_will_do),
 		TEST(tags_come_in_lists),
+		TEST(strictly_a_tag_is_needed),
 		TEST(a_list_that_is_too_long_matches_nothing),
 		TEST(faults_are_judged_in_order),
 		TEST(a_session_that_is_not_there),
