@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "control/http/priv/request.h"
+#include "control/http/priv/tls.h"
 
 enum {
 	LISTEN_BACKLOG = 512,
@@ -243,11 +244,17 @@ static int start_daemon(struct http_server *srv, const struct http_server_conf *
 		{ MHD_OPTION_CONNECTION_LIMIT, conf->max_connections, NULL },
 		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT, conf->max_per_address, NULL },
 		{ MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)((idle_ms + 999) / 1000), NULL },
+		// From here on for HTTPS alone.
+		{ conf->tls ? MHD_OPTION_HTTPS_CERT_CALLBACK : MHD_OPTION_END, 0,
+			(void *)(intptr_t)http_tls_on_certificate },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, HTTP_TLS_PRIORITIES },
 		{ MHD_OPTION_END, 0, NULL },
 	};
 	sigset_t all;
 	sigset_t before;
 
+	if (conf->tls)
+		flags |= MHD_USE_TLS;
 	// libmicrohttpd's thread must take no signal: those are the core thread's.
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

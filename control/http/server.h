@@ -36,16 +36,18 @@ enum http_method {
 
 struct http_server;
 struct http_request;
+struct http_tls;
 
 struct http_server_conf {
 	struct net_addr address; // port_be 0: any free port. [::] takes IPv4 too
 	// More is 413: at once where more than four times that, or Expect, is announced; else the
 	// handler's turn comes first.
 	size_t max_body_bytes;
-	uint32_t max_connections; // further ones wait in the listen queue
-	uint32_t max_per_address; // connections of one client address; 0: no such limit
-	uint32_t idle_ms;	  // a connection on which nothing moves is closed; 0: 15 s
-	uint32_t request_ms;	  // a request is read, or an answer written, within this; 0: 30 s
+	uint32_t max_connections;   // further ones wait in the listen queue
+	uint32_t max_per_address;   // connections of one client address; 0: no such limit
+	uint32_t idle_ms;	    // a connection on which nothing moves is closed; 0: 15 s
+	const struct http_tls *tls; // NULL: plain HTTP; borrowed, outlives the server
+	uint32_t request_ms;	    // a request is read, or an answer written, within this; 0: 30 s
 };
 
 // Listen and start the thread.
