@@ -1,6 +1,8 @@
 // What the HTTP handlers work on: everything that the core thread owns.
 #pragma once
 
+#include "control/access/access.h"
+#include "control/access/limiter.h"
 #include "control/dtls/dtls.h"
 #include "control/http/server.h"
 #include "control/link/link.h"
@@ -13,6 +15,9 @@ struct api {
 	struct stream_store *streams;
 	struct session_table *sessions;
 	struct dtls_context *dtls;
+	struct access *access;
+	struct limiter *posts;				// WHEP POST, by source
+	struct limiter *changes;			// WHEP PATCH and DELETE
 	struct link *link;				// NULL: no data plane now
 	struct net_addr candidates[CONF_MAX_ADDRESSES]; // media addresses, with the media port
 	uint8_t n_candidates;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "control/api.h"
+#include "control/http/tls.h"
 #include "control/media_address.h"
 #include "control/metrics/metrics.h"
 #include "control/routes.h"
@@ -25,6 +26,7 @@ struct core {
 	const struct conf *conf;
 	struct api api;
 	struct http_server *http;
+	struct http_tls *tls; // NULL: plain HTTP
 	int signal_fd;
 	uint64_t tick_ms, sample_ms, reconnect_ms;
 	bool stopping;
@@ -169,15 +171,38 @@ static bool farewell_over(struct core *core, uint64_t now)
 
 static void begin_stop(struct core *core)
 {
-	struct signalfd_siginfo info;
-
-	if (read(core->signal_fd, &info, sizeof(info)) < 0 || core->stopping)
-		return;
 	log_info("stopping: %u viewers are told", session_table_used(core->api.sessions));
 	core->stopping = true;
 	core->api.draining = true; // no new viewers from here on
 	core->stop_by_ms = now_ms() + FAREWELL_MS;
 	session_end_all(core->api.sessions, SESSION_END_SHUTDOWN);
+}
+
+// Keys and certificate, each by itself: what is wrong stays as it was.
+static void reload(struct core *core)
+{
+	char fault[SECRET_FAULT_MAX];
+
+	if (access_reload(core->api.access, fault) < 0)
+		log_error("the keys are not read anew: %s; the old ones hold", fault);
+	else
+		log_info("keys read anew");
+	if (core->tls && http_tls_reload(core->tls, fault) < 0)
+		log_error("the certificate is not read anew: %s; the old one holds", fault);
+	else if (core->tls)
+		log_info("certificate read anew");
+}
+
+static void take_signal(struct core *core)
+{
+	struct signalfd_siginfo info;
+
+	if (read(core->signal_fd, &info, sizeof(info)) < 0 || core->stopping)
+		return;
+	if (info.ssi_signo == SIGHUP)
+		reload(core);
+	else
+		begin_stop(core);
 }
 
 static void run_timers(struct core *core, uint64_t now)
@@ -211,7 +236,7 @@ static int wait_once(struct core *core, bool busy)
 	if (poll(fds, 4, busy ? 0 : TICK_MS) < 0 && errno != EINTR)
 		return -errno;
 	if (fds[0].revents)
-		begin_stop(core);
+		take_signal(core);
 	if (fds[3].revents)
 		lose_link(core);
 	if (fds[1].revents)
@@ -253,6 +278,41 @@ static int open_signals(void)
 	return fd < 0 ? -errno : fd;
 }
 
+// Tokens, keys and session URLs cross the network.
+static void warn_if_plain(const struct conf *conf)
+{
+	struct net_addr a = conf->http.address;
+	char text[NET_ADDR_TEXT_BYTES];
+
+	a.port_be = htons(conf->http.port);
+	if (*conf->http.tls_certificate || net_ip_is_loopback(&a))
+		return;
+	log_warn("plain HTTP on %s, which others may read on its way: set [http] tls_certificate "
+		 "and tls_key, or [http] address to 127.0.0.1 behind a proxy",
+		net_addr_text(&a, text));
+}
+
+static int start_access(struct core *core)
+{
+	const struct conf *conf = core->conf;
+	char fault[SECRET_FAULT_MAX];
+	int rc = access_create(conf, &core->api.access, fault);
+
+	if (rc == 0 && *conf->http.tls_certificate)
+		rc = http_tls_create(
+			conf->http.tls_certificate, conf->http.tls_key, &core->tls, fault);
+	if (rc < 0) {
+		log_error("%s", fault);
+		return rc;
+	}
+	rc = limiter_create(
+		conf->limits.post_per_second, conf->limits.post_burst, &core->api.posts);
+	if (rc == 0)
+		rc = limiter_create(conf->limits.change_per_second, conf->limits.change_burst,
+			&core->api.changes);
+	return rc;
+}
+
 static int start_http(struct core *core)
 {
 	const struct conf *conf = core->conf;
@@ -260,7 +320,8 @@ static int start_http(struct core *core)
 	char text[NET_ADDR_TEXT_BYTES];
 	struct http_server_conf http = { .address = conf->http.address,
 		.max_body_bytes = conf->http.max_body_bytes,
-		.max_connections = conf->http.max_connections };
+		.max_connections = conf->http.max_connections,
+		.tls = core->tls };
 	int rc;
 
 	http.address.port_be = htons(conf->http.port);
@@ -275,6 +336,8 @@ static int start_http(struct core *core)
 	else if (rc < 0)
 		log_error("[http] cannot listen on %s: %s", net_addr_text(&http.address, text),
 			strerror(-rc));
+	else
+		warn_if_plain(conf);
 	return rc;
 }
 
@@ -310,6 +373,8 @@ static int start(struct core *core)
 	if (rc == 0)
 		rc = session_table_create(core->conf, api->dtls, &api->sessions);
 	if (rc == 0)
+		rc = start_access(core);
+	if (rc == 0)
 		rc = start_http(core);
 	if (rc == 0)
 		http_server_observe(core->http, metrics_answered, api->streams);
@@ -331,8 +396,12 @@ static void stop(struct core *core)
 	session_table_destroy(core->api.sessions);
 	stream_store_destroy(core->api.streams);
 	dtls_context_destroy(core->api.dtls);
-	http_server_stop(core->http); // last: what is torn down above answers its requests
+	http_server_stop(core->http); // after what is torn down above and answers its requests
+	http_tls_destroy(core->tls);
+	limiter_destroy(core->api.posts);
+	limiter_destroy(core->api.changes);
 	metrics_fini();
+	access_destroy(core->api.access);
 	if (core->signal_fd >= 0)
 		close(core->signal_fd);
 }
@@ -343,7 +412,8 @@ int core_run(const struct conf *conf)
 	int rc = start(&core);
 
 	if (rc == 0) {
-		log_info("ready: http on port %u", http_server_port(core.http));
+		log_info("ready: %s on port %u", core.tls ? "https" : "http",
+			http_server_port(core.http));
 		rc = loop(&core);
 	}
 	stop(&core);

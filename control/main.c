@@ -14,6 +14,8 @@ int main(int argc, char **argv)
 
 	if (rc != 0)
 		return rc == 1 ? EXIT_SUCCESS : rc;
+	if (conf_check_control(&conf) < 0)
+		return 2;
 	log_set_level((enum log_level)conf.log.level);
 	rc = core_run(&conf);
 	if (rc == 0)

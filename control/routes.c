@@ -1,5 +1,6 @@
 #include "control/routes.h"
 
+#include "control/access/guard.h"
 #include "control/http/router.h"
 #include "control/web/web.h"
 
@@ -91,5 +92,5 @@ const struct http_route *routes_table(size_t *n)
 
 void routes_dispatch(struct api *api, struct http_request *req)
 {
-	http_router_dispatch(routes, sizeof(routes) / sizeof(routes[0]), NULL, api, req);
+	http_router_dispatch(routes, sizeof(routes) / sizeof(routes[0]), access_guard, api, req);
 }

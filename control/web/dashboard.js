@@ -1,4 +1,5 @@
 // The dashboard: streams and data plane, read once a second.
+import { apiKey, ask } from './credentials.js';
 import { age, bits, count, element, number } from './format.js';
 
 const REFRESH_MS = 1000;
@@ -10,15 +11,24 @@ const SVG = 'http://www.w3.org/2000/svg';
 const history = new Map();
 const cards = new Map();
 
+const key = apiKey();
+let refused = null; // the key that was not good
+
 const $ = (id) => document.getElementById(id);
+
+// The server wants a key, or another one.
+class KeyNeeded extends Error {}
 
 async function getJson(path) {
   const answer = await fetch(path, {
-    headers: { Accept: 'application/json' },
+    headers: { Accept: 'application/json', ...key.headers() },
     cache: 'no-store',
     signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
   });
 
+  if (answer.status === 401 || answer.status === 403) {
+    throw new KeyNeeded((await answer.text()).trim());
+  }
   if (!answer.ok) {
     throw new Error(`${path}: ${answer.status} ${answer.statusText}`);
   }
@@ -229,6 +239,14 @@ function showLink(text, tone) {
   }
 }
 
+function askForKey(why) {
+  showLink('key needed', 'warn');
+  if ($('key').hidden) {
+    $('key-why').textContent = why;
+    ask($('key'), (value) => key.set(value));
+  }
+}
+
 async function refresh() {
   const [streams, dataplane] = await Promise.allSettled([
     getJson('/api/v3/streams'),
@@ -236,6 +254,12 @@ async function refresh() {
   ]);
 
   document.body.classList.toggle('stale', streams.status === 'rejected');
+  if (streams.reason instanceof KeyNeeded) {
+    refused = key.value;
+    askForKey(streams.reason.message);
+    return;
+  }
+  $('key').hidden = true;
   if (streams.status === 'fulfilled') {
     showTotals(streams.value.streams ?? []);
     showStreams(streams.value.streams ?? []);
@@ -256,7 +280,8 @@ async function refresh() {
 }
 
 async function loop() {
-  if (!document.hidden) {
+  // While a person types, there is nothing new to learn; a key in a new link ends that too.
+  if (!document.hidden && ($('key').hidden || key.value !== refused)) {
     try {
       await refresh();
     } catch (error) {

@@ -6,6 +6,7 @@
 //            "playing", "failed" (needs a person) or "closed"
 //   message  the line that explains the state
 //   stats()  a promise of a snapshot; its members are listed in stats.js
+import { apiKey, ask, viewerToken } from './credentials.js';
 import { bits, element, number } from './format.js';
 import { rates, takeSnapshot } from './stats.js';
 import { WhepError, WhepSession } from './whep.js';
@@ -24,6 +25,9 @@ const $ = (id) => document.getElementById(id);
 const video = $('video');
 // /watch/{stream}
 const streamId = location.pathname.split('/').filter(Boolean).at(1) ?? '';
+
+const token = viewerToken(streamId);
+const key = apiKey();
 
 let session = null;
 let state = 'connecting';
@@ -69,6 +73,14 @@ function tryAgain(headline, detail, wantedMs) {
   retryTimer = setTimeout(connect, delayMs);
 }
 
+function askForToken() {
+  ask($('token'), (value) => {
+    token.set(value);
+    attempts = 0;
+    connect();
+  });
+}
+
 function explain(error) {
   if (error instanceof WhepError) {
     if (error.status === 404) {
@@ -78,6 +90,9 @@ function explain(error) {
     } else {
       endSession();
       setState('failed', 'The server refused', error.message);
+      if (error.status === 401 || error.status === 403) {
+        askForToken();
+      }
     }
   } else if (error.name === 'TimeoutError' || error instanceof TypeError) {
     tryAgain('The server does not answer', 'Trying again. Is the network there?', 0);
@@ -115,6 +130,7 @@ function watchConnecting() {
 async function connect() {
   endSession();
   $('audio-only').hidden = true;
+  $('token').hidden = true;
   // While the page tries again, what it said before still holds, and is not read out anew.
   if (attempts === 0) {
     setState('connecting', 'Connecting', '');
@@ -123,7 +139,8 @@ async function connect() {
   }
 
   const media = new MediaStream();
-  const own = new WhepSession(`/whep/${encodeURIComponent(streamId)}`, (track) => media.addTrack(track));
+  const own = new WhepSession(`/whep/${encodeURIComponent(streamId)}`, token.headers(),
+    (track) => media.addTrack(track));
 
   session = own;
   own.pc.onconnectionstatechange = () => onConnectionState(own);
@@ -269,13 +286,24 @@ async function sampleLoop() {
   }
 }
 
-// What the server knows about the source, e.g. that it sends reordered pictures.
+// What the server knows about the source, e.g. that it sends reordered pictures. It tells those who
+// hold an API key and, where there is none, its own host; other viewers do without.
+let sourceTimer = 0;
+
 async function readSource() {
+  if (!key.value && !['localhost', '127.0.0.1', '[::1]'].includes(location.hostname)) {
+    return;
+  }
   try {
     const answer = await fetch(`/api/v3/streams/${encodeURIComponent(streamId)}`, {
-      headers: { Accept: 'application/json' },
+      headers: { Accept: 'application/json', ...key.headers() },
       cache: 'no-store',
     });
+
+    if (answer.status === 401 || answer.status === 403) {
+      clearInterval(sourceTimer);
+      return;
+    }
     const legs = answer.ok ? (await answer.json()).legs ?? {} : {};
     const problems = Object.values(legs).flatMap((leg) => leg?.problems ?? []);
 
@@ -309,6 +337,9 @@ function onKey(event) {
   const action = KEYS[event.key.toLowerCase()];
 
   showControls();
+  if (event.target.closest?.('form')) {
+    return; // somebody types a token
+  }
   if (action && !event.ctrlKey && !event.metaKey && !event.altKey) {
     event.preventDefault();
     action();
@@ -368,6 +399,7 @@ if (!window.RTCPeerConnection) {
   setState('failed', 'This browser has no WebRTC', 'It may be switched off, or the browser too old.');
 } else {
   connect();
+  window.addEventListener('hashchange', () => state === 'failed' && connect());
   readSource();
-  setInterval(readSource, SOURCE_MS);
+  sourceTimer = setInterval(readSource, SOURCE_MS);
 }

@@ -16,7 +16,7 @@ export class WhepError extends Error {
 const PASSING = new Set([404, 408, 409, 425, 429, 500, 502, 503, 504]);
 
 const ADVICE = {
-  401: 'This stream needs a token: open the player with the link you were given.',
+  401: 'This stream needs a token: open the player with the link you were given, or enter it.',
   403: 'Your token does not cover this stream.',
   406: 'This browser cannot decode what the stream carries; try another one.',
   413: 'The offer is too large for the server.',
@@ -60,9 +60,11 @@ async function makeOffer(pc) {
 }
 
 export class WhepSession {
+  // headers: sent with each request of the session, e.g. Authorization.
   // onTrack(track): called for each track of the stream.
-  constructor(endpoint, onTrack) {
+  constructor(endpoint, headers, onTrack) {
     this.endpoint = endpoint;
+    this.headers = headers;
     this.location = null;
     this.closed = false;
     this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
@@ -77,7 +79,7 @@ export class WhepSession {
     const sdp = await makeOffer(this.pc);
     const answer = await fetch(this.endpoint, {
       method: 'POST',
-      headers: { 'Content-Type': 'application/sdp' },
+      headers: { 'Content-Type': 'application/sdp', ...this.headers },
       body: sdp,
       signal: AbortSignal.timeout(POST_TIMEOUT_MS),
     });
@@ -101,7 +103,7 @@ export class WhepSession {
   delete() {
     if (this.location) {
       // keepalive: it has to leave although the page does.
-      fetch(this.location, { method: 'DELETE', keepalive: true }).catch(() => {});
+      fetch(this.location, { method: 'DELETE', headers: this.headers, keepalive: true }).catch(() => {});
       this.location = null;
     }
   }

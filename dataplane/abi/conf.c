@@ -90,6 +90,9 @@ static void check_all(struct conf_reading *reading)
 	check_ingest(reading);
 	check_burst(reading, conf->limits.stun_pps, conf->limits.stun_burst, "stun_burst");
 	check_burst(reading, conf->limits.dtls_pps, conf->limits.dtls_burst, "dtls_burst");
+	check_burst(reading, conf->limits.post_per_second, conf->limits.post_burst, "post_burst");
+	check_burst(
+		reading, conf->limits.change_per_second, conf->limits.change_burst, "change_burst");
 }
 
 int conf_check_dataplane(const struct conf *conf)
@@ -105,10 +108,23 @@ int conf_check_dataplane(const struct conf *conf)
 	return -EINVAL;
 }
 
+int conf_check_control(const struct conf *conf)
+{
+	bool has_certificate = *conf->http.tls_certificate, has_key = *conf->http.tls_key;
+
+	if (has_certificate == has_key)
+		return 0;
+	fprintf(stderr, "[http] %s: expected it beside %s, found none\n",
+		has_key ? "tls_certificate" : "tls_key", has_key ? "tls_key" : "tls_certificate");
+	return -EINVAL;
+}
+
 // Return: as conf_load.
 static int judge_and_say(const struct conf_reading *reading)
 {
-	if (conf_check_dataplane(reading->conf) < 0 || reading->n_faults > 0)
+	bool faulty = conf_check_dataplane(reading->conf) < 0;
+
+	if (conf_check_control(reading->conf) < 0 || faulty || reading->n_faults > 0)
 		return 2;
 	if (access(reading->path, F_OK) == 0)
 		printf("configuration is fine: %s\n", reading->path);

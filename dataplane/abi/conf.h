@@ -59,11 +59,22 @@ struct conf {
 		uint16_t last_port;  // default 29999
 	} ingest;
 	struct {
-		struct net_addr address;  // default any: [::], which takes IPv4 too
-		uint16_t port;		  // default 8080
-		uint32_t max_body_bytes;  // default 131072
-		uint32_t max_connections; // default 1024
+		struct net_addr address;	// default any: [::], which takes IPv4 too
+		uint16_t port;			// default 8080
+		uint32_t max_body_bytes;	// default 131072
+		uint32_t max_connections;	// default 1024
+		char tls_certificate[PATH_MAX]; // PEM, the chain; "": plain HTTP
+		char tls_key[PATH_MAX];		// its private key
 	} http;
+	struct {
+		char api_keys_file[PATH_MAX];		  // "": the API answers to this host alone
+		char viewer_keys_file[PATH_MAX];	  // "": see jwt_key_file
+		char jwt_key_file[PATH_MAX];		  // both "": everybody may watch
+		char jwt_stream_claim[CONF_TEXT_MAX + 1]; // default "stream"
+		char jwt_api_scope[CONF_TEXT_MAX + 1];	  // default "millrace-api"
+		char jwt_audience[CONF_TEXT_MAX + 1];
+		bool strict_sessions;
+	} access;
 	struct {
 		uint32_t setup_timeout_s;      // ICE and DTLS done by then, default 40
 		uint32_t consent_timeout_s;    // default 30
@@ -74,8 +85,10 @@ struct conf {
 		bool strict_etag;
 	} whep;
 	struct {
-		uint32_t stun_pps, stun_burst; // defaults 50, 100; 0: no limit
-		uint32_t dtls_pps, dtls_burst; // defaults 50, 100
+		uint32_t stun_pps, stun_burst;		  // defaults 50, 100; 0: no limit
+		uint32_t dtls_pps, dtls_burst;		  // defaults 50, 100
+		uint32_t post_per_second, post_burst;	  // defaults 50, 200; 0: no limit
+		uint32_t change_per_second, change_burst; // PATCH, DELETE: defaults 500, 2000
 	} limits;
 	struct {
 		char state[PATH_MAX]; // file that keeps the streams; "": none
@@ -99,3 +112,7 @@ int conf_load(const char *prog, const char *doc, int argc, char **argv, struct c
 // it. Prints one line for each fault.
 // Return: 0; -EINVAL neither or both of [dataplane] interface and device.
 int conf_check_dataplane(const struct conf *);
+
+// The same for control: one of [http] tls_certificate and tls_key without the other.
+// Return: 0; -EINVAL.
+int conf_check_control(const struct conf *);

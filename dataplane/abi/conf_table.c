@@ -107,6 +107,30 @@ const struct conf_option conf_options[] = {
 		"Longest request body taken, in bytes"),
 	NUMBER(http, max_connections, 1, 65536, 1024,
 		"Connections at one time"),
+	TEXT(http, tls_certificate, PATH_MAX - 1, "",
+		"PEM file of the certificate and what chains it to its root, for HTTPS; empty: plain "
+		"HTTP. Read again on SIGHUP"),
+	TEXT(http, tls_key, PATH_MAX - 1, "",
+		"PEM file of its private key, which only owner and group may read"),
+
+	TEXT(access, api_keys_file, PATH_MAX - 1, "",
+		"File with the API's keys, one a line, which only owner and group may read; empty: "
+		"the API answers to this host alone. Read again on SIGHUP, as all files here"),
+	TEXT(access, viewer_keys_file, PATH_MAX - 1, "",
+		"The same for viewers; streams behind a key limit it to these. Empty, and no "
+		"jwt_key_file: everybody may watch"),
+	TEXT(access, jwt_key_file, PATH_MAX - 1, "",
+		"Key that JWTs are checked with: an RSA (RS256) or P-256 (ES256) public key in PEM, or "
+		"a line with a secret of 32 characters or more (HS256)"),
+	TEXT(access, jwt_stream_claim, CONF_TEXT_MAX, "stream",
+		"Claim that names the stream that a viewer may watch, or several; * is all"),
+	TEXT(access, jwt_api_scope, CONF_TEXT_MAX, "millrace-api",
+		"Word in the claim scope that opens the API"),
+	TEXT(access, jwt_audience, CONF_TEXT_MAX, "",
+		"What the claim aud must name; empty: tokens with an audience are refused"),
+	FLAG(access, strict_sessions, "no",
+		"Ask for the viewer's token on PATCH and DELETE too, where otherwise knowing the "
+		"session's URL is enough"),
 
 	NUMBER(whep, setup_timeout_s, 1, 3600, 40,
 		"Seconds in which ICE and DTLS must be done; a session that is not ready ends then"),
@@ -132,6 +156,15 @@ const struct conf_option conf_options[] = {
 		"DTLS packets that one source address may send in a second; 0: no limit"),
 	NUMBER(limits, dtls_burst, 0, 1000000, 100,
 		"How many of them at once"),
+	NUMBER(limits, post_per_second, 0, 1000000, 50,
+		"WHEP POSTs that one source address (IPv6: one /64), or one holder of a JWT, may send "
+		"in a second; 0: no limit"),
+	NUMBER(limits, post_burst, 0, 1000000, 200,
+		"How many of them at once"),
+	NUMBER(limits, change_per_second, 0, 1000000, 500,
+		"The same for PATCH and DELETE"),
+	NUMBER(limits, change_burst, 0, 1000000, 2000,
+		"How many of them at once"),
 
 	TEXT(control, state, PATH_MAX - 1, "/var/lib/millrace/streams.json",
 		"File that keeps the streams over a restart; empty: they are not kept"),
@@ -146,8 +179,9 @@ const struct conf_section conf_sections[] = {
 	{ "media", "packets to and from the viewers" },
 	{ "ingest", "RTP that comes in" },
 	{ "http", "the HTTP server" },
+	{ "access", "who may use the API, and who may watch" },
 	{ "whep", "sessions of viewers" },
-	{ "limits", "what one source address may send before it has a session" },
+	{ "limits", "what one source address may send" },
 	{ "control", "millrace-control itself" },
 	{ "log", "log lines, on stderr" },
 };

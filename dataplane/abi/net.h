@@ -50,6 +50,16 @@ static inline bool net_ip_is_multicast(const struct net_addr *a)
 				     : a->family == NET_IPV4 && (a->ip[0] & 0xf0) == 0xe0;
 }
 
+// Whether it is this host's own: 127.0.0.0/8 or ::1.
+static inline bool net_ip_is_loopback(const struct net_addr *a)
+{
+	static const uint8_t one[16] = { [15] = 1 };
+
+	if (a->family == NET_IPV4)
+		return a->ip[0] == 127;
+	return a->family == NET_IPV6 && memcmp(a->ip, one, sizeof(one)) == 0;
+}
+
 enum {
 	NET_ADDR_TEXT_BYTES = INET6_ADDRSTRLEN + 8,
 };

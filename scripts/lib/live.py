@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """The demo's live line: asks the edge's API once a second and says what is going on.
 
-usage: live.py http://HOST:PORT
+usage: MILLRACE_KEY=KEY live.py http://HOST:PORT
 On a terminal one line is written over and over; elsewhere one line every five seconds.
 Ends on SIGTERM.
 """
 
 import json
+import os
 import signal
 import sys
 import time
@@ -17,7 +18,10 @@ PLAIN_EVERY = 5
 
 
 def ask(url):
-    with urllib.request.urlopen(url, timeout=2) as answer:
+    request = urllib.request.Request(url)
+    if key := os.environ.get("MILLRACE_KEY"):
+        request.add_header("Authorization", f"Bearer {key}")
+    with urllib.request.urlopen(request, timeout=2) as answer:
         return json.load(answer)
 
 

@@ -6,12 +6,14 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import tempfile
 
 from host import (EDGE_IP4, EDGE_NETNS, ROOT, VIEWER_NETNS, Failure, Netns, Process, check, inside,
                   wait_until)
 
 HTTP_PORT = 8080
+API_KEY = "key-of-the-end-to-end-tests"
 PIN_DIR = "/sys/fs/bpf/millrace/edge0"
 BAD_LOG = re.compile(r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|runtime error:")
 VIDEO_PAYLOAD_TYPE = 96
@@ -29,7 +31,9 @@ class Answer:
 
 
 class _Connection(http.client.HTTPConnection):
-    """To an address in the test network."""
+    """To an address in the test network; tls: an SSLContext, or None for plain HTTP."""
+
+    tls = None
 
     def connect(self):
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
@@ -37,12 +41,40 @@ class _Connection(http.client.HTTPConnection):
             self.sock = socket.socket(family, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect((self.host, self.port))
+        if self.tls:
+            self.sock = self.tls.wrap_socket(self.sock)
 
 
-def request(method, path, body=None, headers=None, host=EDGE_IP4, port=HTTP_PORT, seconds=5):
+def is_api(path):
+    return path.startswith("/api/v3/") and not path.startswith("/api/v3/whep/")
+
+
+def any_certificate():
+    """An SSLContext for certificates that the test made itself."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def connect(tls=None, host=EDGE_IP4, port=HTTP_PORT, seconds=5):
+    """An open connection that takes one request after the other."""
     connection = _Connection(host, port, timeout=seconds)
+    connection.tls = tls
+    connection.connect()
+    return connection
+
+
+def request(method, path, body=None, headers=None, host=EDGE_IP4, port=HTTP_PORT, seconds=5,
+            key=API_KEY, tls=None):
+    """key: goes to the management API alone; None: to nobody."""
+    connection = _Connection(host, port, timeout=seconds)
+    connection.tls = tls
+    headers = dict(headers or {})
+    if key and is_api(path):
+        headers.setdefault("Authorization", f"Bearer {key}")
     try:
-        connection.request(method, path, body, headers or {})
+        connection.request(method, path, body, headers)
         response = connection.getresponse()
         return Answer(response.status, response.headers, response.read().decode())
     finally:
@@ -57,8 +89,11 @@ def try_request(*arguments, **keywords):
         return None
 
 
-def post_offer(sdp, stream="live"):
-    return request("POST", f"/whep/{stream}", sdp, {"Content-Type": "application/sdp"})
+def post_offer(sdp, stream="live", token=None, **keywords):
+    headers = {"Content-Type": "application/sdp"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    return request("POST", f"/whep/{stream}", sdp, headers, **keywords)
 
 
 class Edge:
@@ -90,10 +125,22 @@ class Edge:
             "http-address": "0.0.0.0",
             "media-address": "198.18.77.1,fd77::1",
             "control-state": os.path.join(self.run_dir, "streams.json"),
+            "access-api-keys-file": self.write("api.keys", API_KEY + "\n"),
+            # All viewers of a test come from one address.
+            "limits-post-per-second": "0",
+            "limits-change-per-second": "0",
             **(control or {}),
         }
         self.dataplane = None
         self.control = None
+
+    def write(self, name, text, mode=0o600):
+        """A file in the run directory; return its path."""
+        path = os.path.join(self.run_dir, name)
+        with open(path, "w") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+        return path
 
     def _environment(self):
         suppressions = os.path.join(ROOT, "tests", "e2e", "lsan.supp")
@@ -125,7 +172,8 @@ class Edge:
     def is_ready(self):
         port = int(self.control_options.get("http-port", HTTP_PORT))
         host = "fd77::1" if ":" in self.control_options["http-address"] else EDGE_IP4
-        answer = try_request("GET", "/readyz", port=port, host=host, seconds=2)
+        tls = any_certificate() if self.control_options.get("http-tls-certificate") else None
+        answer = try_request("GET", "/readyz", port=port, host=host, seconds=2, tls=tls)
         return answer is not None and answer.status == 200
 
     def __enter__(self):
@@ -265,4 +313,5 @@ class Encoder:
             self.process.kill()
 
 
-__all__ = ["Answer", "Edge", "Encoder", "Netns", "post_offer", "request", "try_request"]
+__all__ = ["API_KEY", "Answer", "Edge", "Encoder", "Netns", "any_certificate", "connect",
+           "post_offer", "request", "try_request"]

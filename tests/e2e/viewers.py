@@ -30,10 +30,12 @@ class Aiortc(_Program):
 
     script = "viewer_aiortc.py"
 
-    def __init__(self, logs, stream="live", count=1, family=0, host=EDGE_IP4, name="aiortc"):
+    def __init__(self, logs, stream="live", count=1, family=0, host=EDGE_IP4, name="aiortc",
+                 scheme="http", token=None):
         url_host = f"[{host}]" if ":" in host else host
-        super().__init__(name, logs, "--url", f"http://{url_host}:{HTTP_PORT}/whep/{stream}",
-                         "--viewers", str(count), "--family", str(family))
+        super().__init__(name, logs, "--url", f"{scheme}://{url_host}:{HTTP_PORT}/whep/{stream}",
+                         "--viewers", str(count), "--family", str(family),
+                         *(("--token", token) if token else ()))
         self.count = count
 
     def stats(self, seconds=10):
@@ -81,10 +83,10 @@ class Chromium(_Program):
     script = "viewer_chromium.py"
 
     def __init__(self, logs, stream="live", seconds=20, host=EDGE_IP4, screenshot=None,
-                 name="chromium"):
+                 name="chromium", fragment=""):
         url_host = f"[{host}]" if ":" in host else host
         self.home = tempfile.mkdtemp(prefix="millrace-chromium.")
-        arguments = ["--url", f"http://{url_host}:{HTTP_PORT}/watch/{stream}",
+        arguments = ["--url", f"http://{url_host}:{HTTP_PORT}/watch/{stream}{fragment}",
                      "--seconds", str(seconds), "--home", self.home]
         if screenshot:
             arguments += ["--screenshot", os.path.join(logs, screenshot)]

@@ -39,7 +39,7 @@ struct conf_section {
 };
 
 enum {
-	CONF_OPTIONS_MAX = 48,
+	CONF_OPTIONS_MAX = 96,
 	CONF_ARGUMENT_BYTES = 48, // "section-option" with its NUL
 };
 

@@ -6,6 +6,7 @@ import re
 _MODULES = (
     "config",
     "rights",
+    "access",
     "metrics",
     "documents",
     "ingest",

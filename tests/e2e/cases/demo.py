@@ -79,6 +79,12 @@ class _Demo:
             return found and found.groups()
         return wait_until(printed, 120, "the page's URL")
 
+    def await_key(self):
+        def printed():
+            found = re.search(r"http://\S+?:8080/#key=(\S+)", self.process.log())
+            return found and found.group(1)
+        return wait_until(printed, 10, "the dashboard's URL")
+
     def check_end(self, seconds):
         status = self.process.wait(seconds)
         check(status == 0, f"status {status}: {self.process.last_line()}")
@@ -122,7 +128,8 @@ class DemoInterrupted:
     def run(self, context):
         with _Demo(context.logs, "--no-encoder") as demo:
             host, _ = demo.await_url()
-            legs = request("GET", "/api/v3/streams/live", host=host).json()["legs"]
+            key = demo.await_key()
+            legs = request("GET", "/api/v3/streams/live", host=host, key=key).json()["legs"]
             check(all(leg["state"] == "waiting" for leg in legs.values()), f"legs {legs}")
             demo.process.signal(signal.SIGINT)
             demo.check_end(30)

@@ -50,6 +50,15 @@ static const struct row {
 	{ "http", "port", "1", FIELD(http.port), 1 },
 	{ "http", "max_body_bytes", "16777216", FIELD(http.max_body_bytes), 16777216 },
 	{ "http", "max_connections", "7", FIELD(http.max_connections), 7 },
+	{ "http", "tls_certificate", "/etc/c.pem", FIELD(http.tls_certificate), 0 },
+	{ "http", "tls_key", "/etc/k.pem", FIELD(http.tls_key), 0 },
+	{ "access", "api_keys_file", "/etc/api", FIELD(access.api_keys_file), 0 },
+	{ "access", "viewer_keys_file", "/etc/viewers", FIELD(access.viewer_keys_file), 0 },
+	{ "access", "jwt_key_file", "/etc/jwt", FIELD(access.jwt_key_file), 0 },
+	{ "access", "jwt_stream_claim", "room", FIELD(access.jwt_stream_claim), 0 },
+	{ "access", "jwt_api_scope", "steer", FIELD(access.jwt_api_scope), 0 },
+	{ "access", "jwt_audience", "edge", FIELD(access.jwt_audience), 0 },
+	{ "access", "strict_sessions", "yes", FIELD(access.strict_sessions), 1 },
 	{ "whep", "strict_etag", "yes", FIELD(whep.strict_etag), 1 },
 	{ "whep", "setup_timeout_s", "41", FIELD(whep.setup_timeout_s), 41 },
 	{ "whep", "consent_timeout_s", "31", FIELD(whep.consent_timeout_s), 31 },
@@ -62,6 +71,10 @@ static const struct row {
 	{ "limits", "dtls_pps", "1000000", FIELD(limits.dtls_pps), 1000000 },
 	{ "limits", "dtls_burst", "51", FIELD(limits.dtls_burst), 51 },
 	{ "control", "state", "/tmp/streams.json", FIELD(control.state), 0 },
+	{ "limits", "post_per_second", "0", FIELD(limits.post_per_second), 0 },
+	{ "limits", "post_burst", "1", FIELD(limits.post_burst), 1 },
+	{ "limits", "change_per_second", "7", FIELD(limits.change_per_second), 7 },
+	{ "limits", "change_burst", "8", FIELD(limits.change_burst), 8 },
 	{ "log", "level", "debug", FIELD(log.level), LOG_LEVEL_DEBUG },
 };
 
@@ -406,6 +419,31 @@ static void test_check_dataplane(void **state)
 	}
 }
 
+static void test_check_control(void **state)
+{
+	static const struct {
+		const char *certificate, *key;
+		int result;
+	} cases[] = {
+		{ "", "", 0 },
+		{ "/c.pem", "", -EINVAL },
+		{ "", "/k.pem", -EINVAL },
+		{ "/c.pem", "/k.pem", 0 },
+	};
+	static struct conf conf;
+
+	for (size_t i = 0; i < N(cases); i++) {
+		strcpy(conf.http.tls_certificate, cases[i].certificate);
+		strcpy(conf.http.tls_key, cases[i].key);
+		assert_int_equal(conf_check_control(&conf), cases[i].result);
+	}
+	run_conf_text(&run, "[dataplane]\ninterface = edge0\n[http]\ntls_key = /k.pem\n",
+		(const char *[]){ "--check-config", NULL });
+	assert_int_equal(run.status, 2);
+	assert_string_equal(
+		run.err, "[http] tls_certificate: expected it beside tls_key, found none\n");
+}
+
 static size_t read_example(char *text, size_t room)
 {
 	FILE *file = fopen(EXAMPLE, "r");
@@ -468,6 +506,7 @@ int main(void)
 		cmocka_unit_test(test_forms_of_file),
 		cmocka_unit_test(test_check_config),
 		cmocka_unit_test(test_check_dataplane),
+		cmocka_unit_test(test_check_control),
 		cmocka_unit_test(test_example),
 	};
 

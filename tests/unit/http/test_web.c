@@ -37,6 +37,7 @@ static void pages_are_whole(void **state)
 		{ "index.html", "text/html; charset=utf-8", "</html>\n" },
 		{ "watch.html", "text/html; charset=utf-8", "/web/player.js" },
 		{ "player.js", "text/javascript; charset=utf-8", "window.millrace = {" },
+		{ "credentials.js", "text/javascript; charset=utf-8", "sessionStorage" },
 		{ "whep.js", "text/javascript; charset=utf-8", "application/sdp" },
 		{ "style.css", "text/css; charset=utf-8", ":root" },
 		{ "icon.svg", "image/svg+xml", "</svg>\n" },

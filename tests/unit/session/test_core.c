@@ -92,7 +92,7 @@ static int send_request(struct control *c, const char *head, const char *body)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	snprintf(text, sizeof(text), "%sHost: edge\r\nContent-Length: %zu\r\n\r\n%s", head,
+	snprintf(text, sizeof(text), "%sHost: localhost\r\nContent-Length: %zu\r\n\r\n%s", head,
 		strlen(body), body);
 	client_send(fd, text);
 	return fd;

@@ -19,6 +19,16 @@ static void set_up_candidates(struct api *api)
 	api->n_candidates = 2;
 }
 
+// As they come: everybody may watch, this host may use the API, and nobody comes too often.
+static void set_up_access(struct api *api)
+{
+	char fault[SECRET_FAULT_MAX];
+
+	assert_int_equal(access_create(api->conf, &api->access, fault), 0);
+	assert_int_equal(limiter_create(0, 0, &api->posts), 0);
+	assert_int_equal(limiter_create(0, 0, &api->changes), 0);
+}
+
 int house_setup(void **state)
 {
 	struct http_server_conf conf = client_conf();
@@ -34,6 +44,7 @@ int house_setup(void **state)
 		.dtls = h->stage->dtls,
 		.link = h->stage->link };
 	set_up_candidates(&h->api);
+	set_up_access(&h->api);
 	conf.max_body_bytes = OFFER_MAX_BYTES;
 	h->http = client_server(&conf);
 	*state = h;
@@ -48,6 +59,9 @@ int house_teardown(void **state)
 
 	stage_teardown(&stage);
 	http_server_stop(h->http);
+	access_destroy(h->api.access);
+	limiter_destroy(h->api.posts);
+	limiter_destroy(h->api.changes);
 	free(h);
 	return 0;
 }
@@ -101,8 +115,8 @@ int house_send(struct house *h, const char *method, const char *path, const char
 	int fd = client_connect(h->http);
 
 	snprintf(text, sizeof(text),
-		"%s %s HTTP/1.1\r\nHost: edge\r\n%sContent-Length: %zu\r\n\r\n%s", method, path,
-		headers, strlen(body), body);
+		"%s %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n%s", method,
+		path, headers, strlen(body), body);
 	client_send(fd, text);
 	routes_dispatch(&h->api, client_take(h->http));
 	return fd;
