@@ -53,6 +53,8 @@ def open_browser(home):
         os.environ[name] = home
     options = Options()
     options.binary_location = "/usr/bin/chromium"
+    # A player without media holds the page's load event back.
+    options.page_load_strategy = "eager"
     for flag in FLAGS:
         options.add_argument(flag)
     options.add_argument(f"--user-data-dir={home}/profile")

@@ -9,9 +9,11 @@ import os
 import signal
 import ssl
 import subprocess
+import tempfile
 import time
 
-from host import EDGE_NETNS, EDGE_IP4, check, inside, wait_until
+from host import (EDGE_IP4, EDGE_NETNS, ROOT, VIEWER_NETNS, Process, check, inside,
+                  wait_until)
 from millrace import (API_KEY, Edge, Encoder, HTTP_PORT, Netns, any_certificate, connect,
                       post_offer, request)
 from viewers import Aiortc, Chromium
@@ -188,6 +190,34 @@ class ViewerToken:
             browser.await_playing()
             last = browser.result()["last"]
             check(last["framesDecoded"] > 0, f"no picture: {last}")
+
+
+class PagesAskForKeys:
+    """Dashboard and player take key and token from the link or from a person, and hide them."""
+
+    def run(self, context):
+        token = "viewer+key-0123456789"
+        with Netns():
+            edge = Edge(context.logs, context.build)
+            edge.control_options["access-viewer-keys-file"] = edge.write("viewers", token + "\n")
+            with edge:
+                edge.put_stream()
+                self.browse(context, token)
+
+    @staticmethod
+    def browse(context, token):
+        script = os.path.join(ROOT, "tests", "e2e", "browse_keys.py")
+        with tempfile.TemporaryDirectory(prefix="millrace-chromium.") as home:
+            browser = Process(
+                "browse-keys", ["/usr/bin/python3", "-u", script, "--home", home, "--token", token,
+                                "--base", f"http://{EDGE_IP4}:{HTTP_PORT}", "--key", API_KEY],
+                context.logs, VIEWER_NETNS, lines=True)
+            try:
+                end = browser.next_event(120, lambda e: e["event"] in ("done", "failed"), "its end")
+                check(end["event"] == "done", f"{end}; went well: {browser.seen}")
+                check(browser.wait(20) == 0, browser.last_line())
+            finally:
+                browser.kill()
 
 
 class SeveralFaults:
