@@ -55,9 +55,12 @@ class Openapi:
         tag = request("GET", "/api/v3/openapi.json").headers["ETag"]
         for path in ("/web/openapi.json", "/api/v3/openapi.json"):
             contract.ask("GET", path, headers={"If-None-Match": tag}, status=304)
+        nobody = {"Authorization": "Bearer nobody-0123456789"}
+        for path in ("/api/v3/streams", "/api/v3/streams/live/peers", "/api/v3/dataplane"):
+            contract.ask("GET", path, headers=nobody, status=401)
         contract.ask("GET", "/web/nothing.js", status=404)
         contract.ask("GET", "/healthz", headers={"Transfer-Encoding": "gzip"}, status=501)
-        contract.ask("POST", "/whep/live", headers={**SDP, "Content-Length": "200000"}, status=413)
+        contract.ask("POST", "/whep/live", headers={**SDP, "Content-Length": "2000000"}, status=413)
 
     def streams(self, contract):
         path = "/api/v3/streams/live"

@@ -35,11 +35,19 @@ def references(part):
             yield from references(value)
 
 
+def schemes(document):
+    """Security names its schemes without a reference."""
+    for item in document["paths"].values():
+        for method in METHODS:
+            for requirement in item.get(method, {}).get("security", ()):
+                yield from (f"#/components/securitySchemes/{name}" for name in requirement)
+
+
 def check_references(document):
     """Each leads to a component, and to each component leads one."""
     there = {f"#/components/{kind}/{name}" for kind, parts in document["components"].items()
              for name in parts}
-    used = set(references(document))
+    used = {*references(document), *schemes(document)}
     yield from (f"{ref}: there is no such component" for ref in sorted(used - there))
     yield from (f"{ref}: nothing refers to it" for ref in sorted(there - used))
 
