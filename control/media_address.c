@@ -46,6 +46,15 @@ static uint8_t from_interface(
 	return n;
 }
 
+static struct net_addr public_of(const struct conf *conf, const struct net_addr *local)
+{
+	for (uint16_t i = 0; i < conf->media.n_nats; i++) {
+		if (net_ip_equal(&conf->media.nats[i].local, local))
+			return conf->media.nats[i].public;
+	}
+	return *local;
+}
+
 uint8_t media_addresses_find(
 	const struct conf *conf, const char *ifname, struct net_addr out[CONF_MAX_ADDRESSES])
 {
@@ -56,7 +65,9 @@ uint8_t media_addresses_find(
 		n = from_interface(ifname, NET_IPV4, out, n, CONF_MAX_ADDRESSES);
 		n = from_interface(ifname, NET_IPV6, out, n, CONF_MAX_ADDRESSES);
 	}
-	for (uint8_t i = 0; i < n; i++)
+	for (uint8_t i = 0; i < n; i++) {
+		out[i] = public_of(conf, &out[i]);
 		out[i].port_be = htons(conf->media.port);
+	}
 	return n;
 }

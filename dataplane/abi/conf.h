@@ -30,6 +30,11 @@ enum conf_engine {
 	CONF_ENGINE_LIBSRTP2,
 };
 
+// What a 1:1 NAT makes of one of our addresses. Ports stay 0.
+struct conf_nat {
+	struct net_addr local, public;
+};
+
 struct conf {
 	struct {
 		char interface[CONF_TEXT_MAX + 1]; // AF_XDP on this Linux interface; "" with device
@@ -51,6 +56,8 @@ struct conf {
 	struct {
 		struct net_addr addresses[CONF_MAX_ADDRESSES]; // "address": list; none: interface's
 		uint16_t n_addresses;
+		struct conf_nat nats[CONF_MAX_ADDRESSES]; // "public_address"
+		uint16_t n_nats;
 		uint16_t port; // UDP, default 8189
 		uint8_t dscp;  // 0 to 63, default 34 (AF41)
 	} media;

@@ -49,6 +49,7 @@ static void print_option(const struct conf_option *option)
 		[CONF_TYPE_CORES] = "CORES",
 		[CONF_TYPE_ADDRESS] = "ADDRESS",
 		[CONF_TYPE_ADDRESSES] = "ADDRESSES",
+		[CONF_TYPE_NATS] = "LOCAL=PUBLIC,...",
 	};
 	char argument[CONF_ARGUMENT_BYTES], head[80], text[400];
 	size_t bytes;

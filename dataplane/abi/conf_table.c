@@ -86,8 +86,11 @@ const struct conf_option conf_options[] = {
 		"MTU of the path to the viewers, in bytes"),
 
 	LIST(media, "address", CONF_TYPE_ADDRESSES, addresses, n_addresses, "",
-		"Addresses that viewers are told to reach, with commas between: this host's, or "
-		"those that a 1:1 NAT maps to it; empty: the interface's own"),
+		"Addresses that viewers are told to reach, with commas between; empty: the "
+		"interface's own"),
+	LIST(media, "public_address", CONF_TYPE_NATS, nats, n_nats, "",
+		"What a 1:1 NAT makes of them, such as 192.0.2.5=203.0.113.5: viewers are told the "
+		"public address in the local one's place"),
 	NUMBER(media, port, 1, 65535, 8189,
 		"UDP port of all media, ICE and DTLS with the viewers"),
 	NUMBER(media, dscp, 0, 63, 34,

@@ -5,8 +5,8 @@
 #include <string.h>
 
 enum {
-	ITEM_BYTES = 64,
-	CORE_MAX = 1023, // the kernel's CPU_SETSIZE
+	ITEM_BYTES = 112, // two IPv6 addresses in brackets
+	CORE_MAX = 1023,  // the kernel's CPU_SETSIZE
 };
 
 #define BLANKS " \t"
@@ -240,6 +240,46 @@ static int parse_addresses(const struct conf_option *option, const char *text, s
 	return 0;
 }
 
+// "198.18.77.1=203.0.113.5"
+static int parse_nat(char *item, struct conf_nat *out)
+{
+	char *equals = strchr(item, '=');
+
+	if (!equals)
+		return -EINVAL;
+	*equals = '\0';
+	if (parse_ip(item, &out->local) < 0 || parse_ip(equals + 1, &out->public) < 0 ||
+		is_unspecified(&out->local) || is_unspecified(&out->public) ||
+		out->local.family != out->public.family)
+		return -EINVAL;
+	return 0;
+}
+
+// Neither side twice: a NAT of one address to one.
+static int parse_nats(const struct conf_option *option, const char *text, struct conf *conf)
+{
+	struct conf_nat list[CONF_MAX_ADDRESSES] = { 0 };
+	uint16_t n_list = 0;
+	char item[ITEM_BYTES];
+	int more;
+
+	while ((more = next_item(&text, item)) > 0) {
+		if (n_list == CONF_MAX_ADDRESSES || parse_nat(item, &list[n_list]) < 0)
+			return -EINVAL;
+		for (uint16_t i = 0; i < n_list; i++) {
+			if (net_ip_equal(&list[i].local, &list[n_list].local) ||
+				net_ip_equal(&list[i].public, &list[n_list].public))
+				return -EINVAL;
+		}
+		n_list++;
+	}
+	if (more < 0)
+		return -EINVAL;
+	memcpy(field_of(option, conf), list, sizeof(list));
+	set_count(option, conf, n_list);
+	return 0;
+}
+
 int conf_value_parse(const struct conf_option *option, const char *text, struct conf *conf)
 {
 	switch (option->type) {
@@ -257,6 +297,8 @@ int conf_value_parse(const struct conf_option *option, const char *text, struct 
 		return parse_address(option, text, conf);
 	case CONF_TYPE_ADDRESSES:
 		return parse_addresses(option, text, conf);
+	case CONF_TYPE_NATS:
+		return parse_nats(option, text, conf);
 	}
 	return -EINVAL;
 }
@@ -302,6 +344,11 @@ const char *conf_value_expects(const struct conf_option *option, char buf[CONF_E
 	case CONF_TYPE_ADDRESSES:
 		snprintf(buf, CONF_EXPECTS_BYTES,
 			"at most %d different IPv4 or IPv6 addresses with commas between, or any",
+			CONF_MAX_ADDRESSES);
+		break;
+	case CONF_TYPE_NATS:
+		snprintf(buf, CONF_EXPECTS_BYTES,
+			"at most %d pairs LOCAL=PUBLIC of one address family with commas between",
 			CONF_MAX_ADDRESSES);
 		break;
 	}

@@ -62,6 +62,14 @@ def inside(netns):
             _libc.setns(here.fileno(), CLONE_NEWNET)
 
 
+def in_netns(netns, *command):
+    """Run a command there and return what it printed; it must succeed."""
+    done = subprocess.run(["nsenter", f"--net=/run/netns/{netns}", *command], capture_output=True,
+                          text=True)
+    check(done.returncode == 0, f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
 def udp_socket(netns=VIEWER_NETNS, address=VIEWER_IP4, port=0):
     with inside(netns):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -24,6 +24,7 @@ import time
 import urllib.parse
 
 import aiohttp
+import aioice
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
@@ -44,6 +45,13 @@ def keep_family(sdp, family):
         if not found or (":" in found.group(1)) == (family == 6):
             kept.append(line)
     return "\r\n".join(kept) + "\r\n"
+
+
+def nominate_always():
+    """Consent checks with USE-CANDIDATE, as browsers send them: the edge follows those (C17)."""
+    build = aioice.ice.Connection.build_request
+    aioice.ice.Connection.build_request = lambda self, pair, nominate: build(self, pair, True)
+    aioice.ice.CONSENT_INTERVAL = 1
 
 
 class Track:
@@ -202,7 +210,10 @@ async def main():
     parser.add_argument("--family", type=int, choices=(0, 4, 6), default=0)
     parser.add_argument("--token", help="sent as Authorization: Bearer")
     parser.add_argument("--kinds", default="video,audio")
+    parser.add_argument("--nominate", action="store_true", help="in every check, once a second")
     options = parser.parse_args()
+    if options.nominate:
+        nominate_always()
     timeout = aiohttp.ClientTimeout(total=10)
     # Certificates of the tests are nobody's.
     connector = aiohttp.TCPConnector(ssl=False)

@@ -31,11 +31,12 @@ class Aiortc(_Program):
     script = "viewer_aiortc.py"
 
     def __init__(self, logs, stream="live", count=1, family=0, host=EDGE_IP4, name="aiortc",
-                 scheme="http", token=None):
+                 scheme="http", token=None, nominate=False):
         url_host = f"[{host}]" if ":" in host else host
         super().__init__(name, logs, "--url", f"{scheme}://{url_host}:{HTTP_PORT}/whep/{stream}",
                          "--viewers", str(count), "--family", str(family),
-                         *(("--token", token) if token else ()))
+                         *(("--token", token) if token else ()),
+                         *(("--nominate",) if nominate else ()))
         self.count = count
 
     def stats(self, seconds=10):

@@ -15,6 +15,7 @@ static void check_result(const struct conf *conf)
 {
 	assert(conf->dataplane.n_cores >= 1 && conf->dataplane.n_cores <= CONF_MAX_WORKERS);
 	assert(conf->media.n_addresses <= CONF_MAX_ADDRESSES);
+	assert(conf->media.n_nats <= CONF_MAX_ADDRESSES);
 	assert(memchr(conf->dataplane.interface, '\0', 16));
 	assert(memchr(conf->dataplane.socket, '\0', sizeof(conf->dataplane.socket)));
 	assert(conf->dataplane.mtu >= 1280 && conf->dataplane.mtu <= 9000);

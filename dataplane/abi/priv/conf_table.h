@@ -12,6 +12,7 @@ enum conf_type {
 	CONF_TYPE_CORES,
 	CONF_TYPE_ADDRESS,
 	CONF_TYPE_ADDRESSES,
+	CONF_TYPE_NATS,
 };
 
 struct conf_word {

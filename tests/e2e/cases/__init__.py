@@ -12,6 +12,7 @@ _MODULES = (
     "ingest",
     "lifecycle",
     "streams",
+    "paths",
     "playback",
     "workers",
     "load",

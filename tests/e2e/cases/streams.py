@@ -3,10 +3,10 @@
 import json
 import os
 import signal
-import subprocess
 import time
 
-from host import EDGE_IP4, EDGE_NETNS, ROOT, VIEWER_NETNS, check, udp_socket, wait_until
+from host import (EDGE_IP4, EDGE_NETNS, ROOT, VIEWER_NETNS, check, in_netns, udp_socket,
+                  wait_until)
 from millrace import Edge, Encoder, Netns, post_offer, request
 from viewers import Aiortc
 
@@ -57,13 +57,6 @@ class RequireLive:
 
 
 GROUP, OTHER_GROUP = "239.77.0.1", "239.77.0.2"
-
-
-def in_netns(netns, *command):
-    done = subprocess.run(["nsenter", f"--net=/run/netns/{netns}", *command], capture_output=True,
-                          text=True)
-    check(done.returncode == 0, f"{' '.join(command)}: {done.stderr.strip()}")
-    return done.stdout
 
 
 class Multicast:

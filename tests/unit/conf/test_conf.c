@@ -42,6 +42,8 @@ static const struct row {
 	{ "dataplane", "max_streams", "1", FIELD(dataplane.max_streams), 1 },
 	{ "dataplane", "mtu", "9000", FIELD(dataplane.mtu), 9000 },
 	{ "media", "address", "fd77::1", FIELD(media.addresses[0].family), NET_IPV6 },
+	{ "media", "public_address", "[fd77::1]=[2001:db8::1]", FIELD(media.nats[0].public.family),
+		NET_IPV6 },
 	{ "media", "port", "65535", FIELD(media.port), 65535 },
 	{ "media", "dscp", "63", FIELD(media.dscp), 63 },
 	{ "ingest", "first_port", "20002", FIELD(ingest.first_port), 20002 },

@@ -136,6 +136,24 @@ static void configured_ones_come_alone(void **state)
 	expect(found, media_addresses_find(&conf, "edge0", found), want);
 }
 
+static void a_nat_has_the_public_one_told(void **state)
+{
+	static const char *const want[] = { "203.0.113.5", "198.18.77.2", "2001:db8::5", NULL };
+	struct conf conf = { .media = { .port = PORT, .n_nats = 3 } };
+	struct net_addr found[CONF_MAX_ADDRESSES];
+
+	list("edge0", "198.18.77.1");
+	list("edge0", "198.18.77.2");
+	list("edge0", "fd77::1");
+	net_ip_parse("198.18.77.9", &conf.media.nats[0].local); // not of this interface
+	net_ip_parse("203.0.113.9", &conf.media.nats[0].public);
+	net_ip_parse("198.18.77.1", &conf.media.nats[1].local);
+	net_ip_parse("203.0.113.5", &conf.media.nats[1].public);
+	net_ip_parse("fd77::1", &conf.media.nats[2].local);
+	net_ip_parse("2001:db8::5", &conf.media.nats[2].public);
+	expect(found, media_addresses_find(&conf, "edge0", found), want);
+}
+
 static void there_may_be_none(void **state)
 {
 	const struct conf conf = { .media.port = PORT };
@@ -172,6 +190,7 @@ int main(void)
 		TEST(the_interfaces_addresses),
 		TEST(what_no_viewer_could_reach),
 		TEST(configured_ones_come_alone),
+		TEST(a_nat_has_the_public_one_told),
 		TEST(there_may_be_none),
 		TEST(there_may_be_too_many),
 	};
