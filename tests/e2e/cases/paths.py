@@ -1,4 +1,6 @@
-"""Ways to the viewers that change."""
+"""Ways to the viewers that change, and sources that pause."""
+
+import time
 
 from host import EDGE_IP4, VIEWER_IP4, VIEWER_NETNS, check, in_netns, udp_socket, wait_until
 from millrace import Edge, Encoder, Netns, request
@@ -62,3 +64,31 @@ class NatRebinding:
             and v["audio"]["count"] > before["audio"]["count"] + 3 * 48000, 20,
             "picture and sound after the move")[0]
         check(after["dtls"] == "connected" and after["state"] == "connected", f"{after}")
+
+
+class SourcePauses:
+    """The encoder stops and another starts: the legs' failure is told, the viewer stays and its
+    picture goes on in the same session."""
+
+    def run(self, context):
+        with Netns(), Edge(context.logs, context.build) as edge:
+            legs = edge.put_stream()["legs"]
+            with Aiortc(context.logs) as viewer:
+                with Encoder(context.logs, legs, **SMALL):
+                    viewer.await_playing()
+                wait_until(lambda: not edge.stream()["live"], 5, "the legs to be down")
+                for leg in ("video", "audio"):
+                    check(f"{leg} fell silent" in edge.control.log(), f"{leg}: not in the log")
+                    check(edge.stream()["legs"][leg]["state"] == "silent", f"{leg} is not silent")
+                time.sleep(3)  # a pause that a viewer notices
+                check(edge.stream()["viewers"] == 1, "the viewer is gone")
+                before = viewer.stats()[0]
+                with Encoder(context.logs, legs, **SMALL, name="encoder-2") as encoder:
+                    after = viewer.await_all(
+                        lambda v: v["video"]["count"] > before["video"]["count"] + 3 * encoder.rate
+                        and v["audio"]["energy"] > before["audio"]["energy"], 20,
+                        "the picture to go on")[0]
+                    check(after["video"]["lost"] == 0, f"lost {after['video']['lost']}")
+                    check(after["state"] == "connected", f"{after['state']}")
+                    check(edge.stream()["legs"]["video"]["restarts"] == 1, "restarts counted")
+                viewer.quit()
