@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include <curl/curl.h>
@@ -17,22 +18,27 @@ enum {
 	REQUEST_LIMIT_MS = 30000,
 };
 
+struct exchange {
+	CURL *easy;
+	http_done_cb cb;
+	void *arg;
+	uint64_t began_us;
+	TAILQ_ENTRY(exchange) link; // waiting
+	size_t body_bytes;
+	char body[BODY_MAX_BYTES];
+	char location[LOCATION_MAX_BYTES];
+	char error[CURL_ERROR_SIZE];
+};
+
 struct http {
 	CURLM *multi;
 	int epoll_fd;
 	uint64_t due_us; // 0: no timer
 	bool fresh;
+	uint32_t connections, n_active;
+	// For a connection. Not left to libcurl, whose own queue can stall.
+	TAILQ_HEAD(, exchange) waiting;
 	struct curl_slist *sdp_headers;
-};
-
-struct exchange {
-	http_done_cb cb;
-	void *arg;
-	uint64_t began_us;
-	size_t body_bytes;
-	char body[BODY_MAX_BYTES];
-	char location[LOCATION_MAX_BYTES];
-	char error[CURL_ERROR_SIZE];
 };
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
@@ -69,6 +75,8 @@ struct http *http_create(uint32_t connections, bool fresh)
 	h->multi = curl_multi_init();
 	h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	h->fresh = fresh;
+	h->connections = connections;
+	TAILQ_INIT(&h->waiting);
 	h->sdp_headers = curl_slist_append(NULL, "Content-Type: application/sdp");
 	// Not "Expect: 100-continue", which costs a round trip.
 	h->sdp_headers = curl_slist_append(h->sdp_headers, "Expect:");
@@ -76,15 +84,21 @@ struct http *http_create(uint32_t connections, bool fresh)
 	curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
 	curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_timer);
 	curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
-	curl_multi_setopt(h->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)connections);
 	curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)connections);
 	return h;
 }
 
 void http_destroy(struct http *h)
 {
+	struct exchange *x;
+
 	if (!h)
 		return;
+	while ((x = TAILQ_FIRST(&h->waiting))) {
+		TAILQ_REMOVE(&h->waiting, x, link);
+		curl_easy_cleanup(x->easy);
+		free(x);
+	}
 	curl_multi_cleanup(h->multi);
 	curl_slist_free_all(h->sdp_headers);
 	close(h->epoll_fd);
@@ -122,7 +136,19 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 	return n;
 }
 
-static int start(struct http *h, CURL *easy, struct exchange *x, const char *url)
+// Hand requests to libcurl, as many as have a connection.
+static void start_waiting(struct http *h)
+{
+	struct exchange *x;
+
+	while (h->n_active < h->connections && (x = TAILQ_FIRST(&h->waiting))) {
+		TAILQ_REMOVE(&h->waiting, x, link);
+		h->n_active++;
+		curl_multi_add_handle(h->multi, x->easy);
+	}
+}
+
+static void start(struct http *h, CURL *easy, struct exchange *x, const char *url)
 {
 	curl_easy_setopt(easy, CURLOPT_URL, url);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, x);
@@ -138,12 +164,10 @@ static int start(struct http *h, CURL *easy, struct exchange *x, const char *url
 		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 		curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
 	}
+	x->easy = easy;
 	x->began_us = clock_us();
-	if (curl_multi_add_handle(h->multi, easy) == CURLM_OK)
-		return 0;
-	curl_easy_cleanup(easy);
-	free(x);
-	return -ENOMEM;
+	TAILQ_INSERT_TAIL(&h->waiting, x, link);
+	start_waiting(h);
 }
 
 static CURL *prepare(http_done_cb cb, void *arg, struct exchange **out)
@@ -171,7 +195,8 @@ int http_post(struct http *h, const char *url, const char *body, http_done_cb cb
 		return -ENOMEM;
 	curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, h->sdp_headers);
-	return start(h, easy, x, url);
+	start(h, easy, x, url);
+	return 0;
 }
 
 int http_delete(struct http *h, const char *url, http_done_cb cb, void *arg)
@@ -182,7 +207,8 @@ int http_delete(struct http *h, const char *url, http_done_cb cb, void *arg)
 	if (!easy)
 		return -ENOMEM;
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "DELETE");
-	return start(h, easy, x, url);
+	start(h, easy, x, url);
+	return 0;
 }
 
 int http_fd(const struct http *h)
@@ -218,6 +244,7 @@ static void finish(struct http *h, CURL *easy, CURLcode code)
 	result.body = x->body;
 	result.location = x->location;
 	curl_multi_remove_handle(h->multi, easy);
+	h->n_active--;
 	x->cb(x->arg, &result);
 	curl_easy_cleanup(easy);
 	free(x);
@@ -243,4 +270,5 @@ void http_poll(struct http *h)
 	while ((msg = curl_multi_info_read(h->multi, &running)))
 		if (msg->msg == CURLMSG_DONE)
 			finish(h, msg->easy_handle, msg->data.result);
+	start_waiting(h);
 }

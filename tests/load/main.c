@@ -157,10 +157,16 @@ static void turn(struct load *load, uint64_t began_us)
 
 static void run(struct load *load)
 {
-	uint64_t began_us = clock_us(), progress_us = began_us;
+	uint64_t began_us = clock_us(), progress_us = began_us, turn_us = began_us;
 
 	do {
+		uint64_t now;
+
 		turn(load, began_us);
+		now = clock_us();
+		if (now - turn_us > load->report.longest_turn_us)
+			load->report.longest_turn_us = now - turn_us;
+		turn_us = now;
 		if (!load->options.quiet && clock_us() >= progress_us + PROGRESS_US) {
 			progress_us = clock_us();
 			report_progress(&load->report, (double)(progress_us - began_us) / 1e6);

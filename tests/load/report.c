@@ -152,6 +152,8 @@ void report_text(struct load_report *r)
 		(unsigned long long)r->rtp_compared, (unsigned long long)r->rtcp_packets,
 		(unsigned long long)r->sender_reports, (unsigned long long)r->receiver_reports,
 		(unsigned long long)r->checks_sent, (unsigned long long)r->checks_answered);
+	printf("longest turn of this program's own loop %.1f ms\n",
+		(double)r->longest_turn_us / 1000);
 	for (int i = 0; i < FAULT_COUNT; i++)
 		if (r->faults[i])
 			printf("FAULT %s %llu: %s\n", fault_names[i],
@@ -211,6 +213,7 @@ void report_json(struct load_report *r)
 		{ "receiver_reports", r->receiver_reports },
 		{ "checks_sent", r->checks_sent },
 		{ "checks_answered", r->checks_answered },
+		{ "longest_turn_ms", r->longest_turn_us / 1000 },
 		{ "n_faults", report_n_faults(r) },
 	};
 

@@ -65,6 +65,7 @@ struct load_report {
 	char example[FAULT_COUNT][REPORT_EXAMPLE_BYTES]; // of each kind the first
 	struct load_samples times[TIMING_COUNT];
 	uint64_t first_start_us, last_start_us, last_ready_us;
+	uint64_t longest_turn_us; // of our own loop: what no time above can be better than
 };
 
 void report_fault(struct load_report *, enum load_fault, const char *fmt, ...)

@@ -19,6 +19,7 @@ enum {
 	REPORT_EVERY_US = 2000000,
 	BYE_LIMIT_US = 1500000,
 	MEDIA_AFTER_US = 500000,
+	NO_MEDIA_US = 2000000, // who stays so long must have had a packet
 	LOOK_AGAIN_US = 1000000,
 	DATAGRAM_MAX_BYTES = 2048,
 	DATAGRAMS_AT_ONCE = 32,
@@ -54,7 +55,9 @@ void viewer_free(struct viewer *v)
 
 static void judge_stay(struct viewer *v)
 {
-	if (v->ready_us && !v->media_seen && !v->load->options.no_media)
+	bool long_enough = v->ready_us && clock_us() > v->ready_us + NO_MEDIA_US;
+
+	if (long_enough && !v->media_seen && !v->load->options.no_media)
 		report_fault(&v->load->report, FAULT_NO_MEDIA, "viewer %u: not one packet", v->id);
 }
 
@@ -190,8 +193,9 @@ static void take_stun(struct viewer *v, const uint8_t *pkt, size_t bytes)
 	struct load_report *r = &v->load->report;
 	const char *wrong;
 
-	// Of a check before: late, not wrong.
-	if (bytes < 20 || memcmp(pkt + 8, v->check_id, STUN_ID_BYTES) != 0)
+	// Of a check before: late, not wrong. And who has left is a stranger.
+	if (v->state == VIEWER_LEAVING || bytes < 20 ||
+		memcmp(pkt + 8, v->check_id, STUN_ID_BYTES) != 0)
 		return;
 	wrong = stun_check_judge(
 		pkt, bytes, v->answer.pwd, v->check_id, (const struct sockaddr *)&v->self);
@@ -280,40 +284,66 @@ static void take_media(struct viewer *v, uint8_t *pkt, size_t bytes, uint64_t no
 			v->id, (unsigned long long)(now_us - v->left_us) / 1000);
 	if (!v->media_seen && bytes > 1 && !(pkt[1] >= 192 && pkt[1] <= 223)) {
 		v->media_seen = true;
-		report_time(&v->load->report, TIMING_FIRST_MEDIA, now_us - v->ready_us);
+		report_time(&v->load->report, TIMING_FIRST_MEDIA,
+			now_us > v->ready_us ? now_us - v->ready_us : 0);
 	}
 	media_take(&v->media, pkt, bytes, now_us);
 	if (v->state == VIEWER_LEAVING && v->media.bye && v->delete_done) {
-		report_time(&v->load->report, TIMING_BYE, now_us - v->left_us);
+		report_time(&v->load->report, TIMING_BYE,
+			now_us > v->left_us ? now_us - v->left_us : 0);
 		die(v);
 	}
 }
 
-static void take_datagram(struct viewer *v, uint8_t *pkt, size_t bytes)
+static void take_datagram(struct viewer *v, uint8_t *pkt, size_t bytes, uint64_t came_us)
 {
 	if (pkt[0] <= 3)
 		take_stun(v, pkt, bytes);
 	else if (pkt[0] >= 20 && pkt[0] <= 63 && v->state == VIEWER_SHAKING)
 		follow_dtls(v, dtls_take(v->dtls, pkt, bytes));
 	else if (pkt[0] >= 128 && pkt[0] <= 191)
-		take_media(v, pkt, bytes, clock_us());
+		take_media(v, pkt, bytes, came_us);
 }
 
 // How many datagrams the kernel threw away because we were slow.
-static void note_overruns(struct viewer *v, struct msghdr *msg)
+static void note_overruns(struct viewer *v, const struct cmsghdr *c)
 {
 	uint32_t overruns;
 
+	memcpy(&overruns, CMSG_DATA(c), sizeof(overruns));
+	if (overruns != v->overruns)
+		report_fault(&v->load->report, FAULT_CLIENT_OVERRUN,
+			"viewer %u: %u packets came faster than they were read", v->id,
+			overruns - v->overruns);
+	v->overruns = overruns;
+}
+
+// When the kernel had it, which may be long before we read it; on our clock.
+static uint64_t arrival_us(const struct cmsghdr *c)
+{
+	struct timespec wall, then;
+	int64_t age_us;
+
+	memcpy(&then, CMSG_DATA(c), sizeof(then));
+	clock_gettime(CLOCK_REALTIME, &wall);
+	age_us = (wall.tv_sec - then.tv_sec) * 1000000 + (wall.tv_nsec - then.tv_nsec) / 1000;
+	return clock_us() - (uint64_t)(age_us > 0 ? age_us : 0);
+}
+
+// Return: when the datagram came.
+static uint64_t read_control(struct viewer *v, struct msghdr *msg)
+{
+	uint64_t came_us = 0;
+
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_RXQ_OVFL)
+		if (c->cmsg_level != SOL_SOCKET)
 			continue;
-		memcpy(&overruns, CMSG_DATA(c), sizeof(overruns));
-		if (overruns != v->overruns)
-			report_fault(&v->load->report, FAULT_CLIENT_OVERRUN,
-				"viewer %u: %u packets came faster than they were read", v->id,
-				overruns - v->overruns);
-		v->overruns = overruns;
+		if (c->cmsg_type == SO_RXQ_OVFL)
+			note_overruns(v, c);
+		else if (c->cmsg_type == SCM_TIMESTAMPNS)
+			came_us = arrival_us(c);
 	}
+	return came_us ? came_us : clock_us();
 }
 
 void viewer_readable(struct viewer *v)
@@ -331,8 +361,7 @@ void viewer_readable(struct viewer *v)
 
 		if (n <= 0)
 			return;
-		note_overruns(v, &msg);
-		take_datagram(v, pkt, (size_t)n);
+		take_datagram(v, pkt, (size_t)n, read_control(v, &msg));
 	}
 }
 
@@ -348,6 +377,7 @@ static int open_socket(struct viewer *v)
 	if (v->fd < 0)
 		return -errno;
 	setsockopt(v->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on));
+	setsockopt(v->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
 	if (connect(v->fd, (const struct sockaddr *)&v->answer.candidate,
 		    v->answer.candidate_bytes) < 0 ||
 		getsockname(v->fd, (struct sockaddr *)&v->self, &self_bytes) < 0 ||
@@ -406,6 +436,9 @@ static void on_answer(void *arg, const struct http_result *result)
 	if (wrong)
 		report_fault(r, FAULT_ANSWER, "viewer %u: %s", v->id, wrong);
 	media_init(&v->media, &v->answer, r, v->load->sources, v->id);
+	if (v->asked_to_leave)
+		report_fault(
+			r, FAULT_SETUP_TIMEOUT, "viewer %u: answered when all were leaving", v->id);
 	if (wrong || v->asked_to_leave) {
 		v->asked_to_leave = false;
 		give_up(v);
