@@ -1,6 +1,7 @@
 #include "control/core.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -19,6 +20,7 @@ enum {
 	SAMPLE_MS = 1000,
 	RECONNECT_MS = 500,
 	FAREWELL_MS = 3000, // for BYE and close_notify at the end
+	TRIM_VIEWERS = 100, // fewer are not worth the walk through the heap
 	NS_PER_MS = 1000000,
 };
 
@@ -29,6 +31,8 @@ struct core {
 	struct http_tls *tls; // NULL: plain HTTP
 	int signal_fd;
 	uint64_t tick_ms, sample_ms, reconnect_ms;
+	uint32_t peak_viewers; // since memory was last given back
+	uint32_t viewers_before;
 	bool stopping;
 	bool drain_sent;
 	bool drained;
@@ -205,6 +209,23 @@ static void take_signal(struct core *core)
 		begin_stop(core);
 }
 
+// The C library keeps what a crowd leaves behind, in pieces between what still lives. Some 40 KiB a
+// viewer are worth handing back once most of them are gone.
+static void give_memory_back(struct core *core)
+{
+	uint32_t viewers = session_table_used(core->api.sessions);
+	bool leaving = viewers < core->viewers_before;
+
+	core->viewers_before = viewers;
+	if (viewers > core->peak_viewers)
+		core->peak_viewers = viewers;
+	if (leaving || core->peak_viewers - viewers < TRIM_VIEWERS ||
+		viewers > core->peak_viewers / 2)
+		return;
+	malloc_trim(0);
+	core->peak_viewers = viewers;
+}
+
 static void run_timers(struct core *core, uint64_t now)
 {
 	if (now - core->tick_ms >= TICK_MS) {
@@ -215,6 +236,7 @@ static void run_timers(struct core *core, uint64_t now)
 		core->sample_ms = now;
 		stream_store_sample(core->api.streams, now);
 		dataplane_api_sample(&core->api, now);
+		give_memory_back(core);
 	}
 	stream_store_save(core->api.streams, now);
 	if (!core->api.link && now >= core->reconnect_ms) {

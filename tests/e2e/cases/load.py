@@ -1,7 +1,7 @@
 """Many viewers by the load client. Correctness only: times are for tests/load/run."""
 
 from crowd import Crowd
-from host import check
+from host import check, wait_until
 from millrace import Edge, Encoder, Netns
 
 SMALL = {"size": "320x180", "rate": 15, "bits": "200k"}
@@ -17,6 +17,13 @@ def check_sound(found, viewers):
           f"{found['rtp_opened']} of {found['rtp']} packets opened")
     check(found["rtp_compared"] > found["rtp"] / 4,
           f"{found['rtp_compared']} of {found['rtp']} packets compared across viewers")
+
+
+def rss_kib(pid):
+    """Memory of the process's own that is resident."""
+    with open(f"/proc/{pid}/status") as file:
+        fields = dict(line.split(":", 1) for line in file if ":" in line)
+    return int(fields["RssAnon"].split()[0])
 
 
 class CrowdPlays:
@@ -64,6 +71,9 @@ class JoinsAndLeaves:
             with Encoder(context.logs, legs, **SMALL):
                 edge.await_legs_up()
                 with Crowd(context.logs, context.build, viewers=300, join_rate=100, seconds=10,
-                           stay=1, profile="mixed") as crowd:
+                           stay=2.5, profile="mixed") as crowd:
                     check_sound(crowd.result(60), 300)
                 edge.await_no_peers()
+            # A viewer takes some 40 KiB; control starts with less than 2 MiB.
+            wait_until(lambda: rss_kib(edge.control.pid) < 5000, 10,
+                       "control to give back the memory of its viewers")
