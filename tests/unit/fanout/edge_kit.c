@@ -360,6 +360,14 @@ void kit_step_ms(uint16_t worker, unsigned int ms)
 	}
 }
 
+// Of an IPv4 or IPv6 header.
+static uint8_t dscp_of(const uint8_t *ip)
+{
+	uint8_t traffic_class = ip[0] >> 4 == 4 ? ip[1] : (uint8_t)(ip[0] << 4 | ip[1] >> 4);
+
+	return traffic_class >> 2;
+}
+
 uint16_t kit_sent(uint16_t worker, struct net_addr *to, uint8_t pkt[KIT_PKT_BYTES])
 {
 	struct rte_mbuf *m;
@@ -370,6 +378,7 @@ uint16_t kit_sent(uint16_t worker, struct net_addr *to, uint8_t pkt[KIT_PKT_BYTE
 	assert_int_equal(frame_parse(m, 0, &f), 0);
 	assert_int_equal(f.path.remote.port_be, htons(KIT_MEDIA_PORT));
 	*to = f.path.local;
+	kit.sent_dscp = dscp_of(rte_pktmbuf_mtod_offset(m, const uint8_t *, RTE_ETHER_HDR_LEN));
 	memcpy(pkt, rte_pktmbuf_mtod_offset(m, uint8_t *, f.payload_off), f.payload_bytes);
 	rte_pktmbuf_free(m);
 	return f.payload_bytes;

@@ -36,6 +36,7 @@ struct edge_kit {
 	bool reports; // else none ever falls due: what is sent is what a test asked for
 	struct ring_event events[KIT_MAX_EVENTS]; // but for acknowledgements
 	unsigned int n_events;
+	uint8_t sent_dscp; // of what kit_sent gave last
 };
 
 extern struct edge_kit kit;

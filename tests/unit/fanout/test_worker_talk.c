@@ -428,6 +428,26 @@ static void what_control_injects_is_sent(void **state)
 	assert_int_equal(kit.region.workers[0].injected_packets, 4);
 }
 
+// C28: STUN answers go the way that media goes, IPv6 too.
+static void all_that_leaves_is_marked(void **state)
+{
+	struct ring_packet down = answer_make(100);
+	uint8_t pkt[KIT_PKT_BYTES];
+	struct net_addr to;
+
+	feed(LEG_AUDIO, 2, 48960);
+	assert_true(kit_sent(0, &to, pkt) > 0);
+	assert_int_equal(kit.sent_dscp, kit.conf.media.dscp);
+	inject(&down);
+	assert_int_equal(kit_sent(0, &to, pkt), 100);
+	assert_int_equal(kit.sent_dscp, kit.conf.media.dscp);
+	down.path.local = kit_addr("fd77::1", KIT_MEDIA_PORT);
+	down.path.remote = kit_addr("fd77::2", 9);
+	inject(&down);
+	assert_int_equal(kit_sent(0, &to, pkt), 100);
+	assert_int_equal(kit.sent_dscp, kit.conf.media.dscp);
+}
+
 // A crowd's worth of packets, then a command: they leave first, however many they are.
 static void what_was_injected_before_a_command_leaves_before_it(void **state)
 {
@@ -544,6 +564,7 @@ int main(void)
 		play_test(stun_goes_up_with_its_path),
 		play_test(punt_ring_full_is_counted),
 		play_test(what_control_injects_is_sent),
+		play_test(all_that_leaves_is_marked),
 		play_test(what_was_injected_before_a_command_leaves_before_it),
 		play_test(impossible_injections_are_counted),
 		play_test(removal_says_bye),
