@@ -9,6 +9,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
+import conformance
 import lint
 
 CLEAN = {
@@ -68,6 +69,35 @@ class Lint(unittest.TestCase):
     def test_text(self):
         self.assertEqual(len(self.findings("text", {"a.c": "int a; \n"})), 1)
         self.assertEqual(len(self.findings("text", {"a.md": "no end"})), 1)
+
+
+class Conformance(unittest.TestCase):
+    TEST = "static void it_works(void **state)\n{\n}\nTEST(it_works)\n"
+
+    def findings(self, shown, only=None):
+        with tempfile.TemporaryDirectory() as root:
+            os.makedirs(os.path.join(root, "tests/unit/ice"))
+            os.makedirs(os.path.join(root, "tests/e2e/cases"))
+            with open(os.path.join(root, "tests/unit/ice/test_a.c"), "w") as file:
+                file.write(self.TEST + "static void idle(void **state)\n{\n}\n")
+            with open(os.path.join(root, "tests/e2e/cases/a.py"), "w") as file:
+                file.write("class CapExact:\n")
+            lines = only or [f"{group}{i + 1}" for group, n in conformance.LINES.items()
+                             for i in range(n)]
+            with open(os.path.join(root, "tests/conformance.md"), "w") as file:
+                file.writelines(f"| {line} | words | {shown} |\n" for line in lines)
+            return list(conformance.findings(root))
+
+    def test_sound(self):
+        for shown in ("`ice/test_a:it_works`", "`e2e/cap_exact`", "off", "n/a: why",
+                      "`e2e/cap_exact`; missing: the rest"):
+            self.assertEqual(self.findings(shown), [], shown)
+
+    def test_faults(self):
+        for shown in ("`ice/test_a:it_is_not`", "`ice/test_b:it_works`", "`e2e/cap`", "soon",
+                      "`ice/test_a:idle`"):
+            self.assertEqual(len(self.findings(shown)), sum(conformance.LINES.values()), shown)
+        self.assertIn("left out", self.findings("off", only=["A1", "A2"])[0])
 
 
 if __name__ == "__main__":

@@ -193,6 +193,8 @@ static void take_stun(struct viewer *v, const uint8_t *pkt, size_t bytes)
 	struct load_report *r = &v->load->report;
 	const char *wrong;
 
+	if (bytes >= 20 && pkt[0] == 0 && pkt[1] == 1)
+		report_fault(r, FAULT_STUN, "viewer %u: a request of a lite agent", v->id);
 	// Of a check before: late, not wrong. And who has left is a stranger.
 	if (v->state == VIEWER_LEAVING || bytes < 20 ||
 		memcmp(pkt + 8, v->check_id, STUN_ID_BYTES) != 0)
