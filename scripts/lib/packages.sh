@@ -13,7 +13,7 @@ PACKAGES_DEMO=(
 	python3-minimal iproute2 ethtool ffmpeg curl util-linux fonts-dejavu-core
 )
 PACKAGES_TEST=(
-	shellcheck clang-format-14 prometheus python3-jsonschema
+	shellcheck clang-format-14 prometheus python3-jsonschema mandoc man-db
 	chromium chromium-driver python3-selenium python3-aiortc python3-aiohttp
 )
 
