@@ -362,6 +362,7 @@ void session_tick(struct session_table *t, uint64_t now_ms)
 				session_finish(s);
 		} else if (s->state == SESSION_READY) {
 			check_consent(s, now_ms);
+			session_keep_path(s, now_ms);
 		} else if (s->state == SESSION_CONNECTING) {
 			check_setup(s, now_ms);
 		}

@@ -1,5 +1,6 @@
 // What a session's packets do: STUN checks, DTLS, and with both done the keys go to the worker.
 #include <errno.h>
+#include <openssl/rand.h>
 #include <string.h>
 
 #include "control/session/priv/session.h"
@@ -271,4 +272,47 @@ void session_punt(struct session_table *t, const struct ring_packet *p)
 		take_stun(t, p);
 	else
 		take_dtls(t, p);
+}
+
+// ---- keepalive ---------------------------------------------------------------------------------
+
+static uint64_t packets_sent(const struct session *s)
+{
+	const struct region_peer_state *state = &session_slot(s)->state;
+	uint64_t n = 0;
+
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		n += state->legs[leg].packets + state->legs[leg].reports;
+	return n;
+}
+
+// A Binding indication that holds nothing but its fingerprint, and is not answered.
+static void send_indication(struct session *s, const struct net_path *path)
+{
+	uint8_t pkt[STUN_REPLY_MAX_BYTES], txid[STUN_TXID_BYTES];
+	struct stun_writer w;
+	uint16_t pkt_bytes;
+
+	if (RAND_bytes(txid, sizeof(txid)) != 1)
+		return;
+	stun_begin(&w, pkt, sizeof(pkt), STUN_BINDING_INDICATION, txid);
+	stun_put_fingerprint(&w);
+	if (stun_end(&w, &pkt_bytes) == 0)
+		send_to(s->table, s->worker, path, pkt, pkt_bytes);
+}
+
+void session_keep_path(struct session *s, uint64_t now_ms)
+{
+	const struct net_path *path = ice_agent_selected(&s->ice);
+	uint64_t n_sent = packets_sent(s), newest_ms;
+
+	if (n_sent != s->n_sent) {
+		s->n_sent = n_sent;
+		s->sent_ms = now_ms;
+	}
+	newest_ms = s->sent_ms > s->consent_ms ? s->sent_ms : s->consent_ms;
+	if (!path || now_ms < newest_ms + SESSION_KEEPALIVE_MS)
+		return;
+	s->sent_ms = now_ms;
+	send_indication(s, path);
 }

@@ -8,8 +8,9 @@
 
 enum {
 	SESSION_ETAG_MAX = REGION_RESOURCE_CHARS + 16,
-	SESSION_RETRY_MS = 500,	    // a command that found the ring full, or was not answered
-	SESSION_STRAY_PER_TICK = 8, // answers to STUN of no session (C27)
+	SESSION_RETRY_MS = 500,	      // a command that found the ring full, or was not answered
+	SESSION_KEEPALIVE_MS = 15000, // without a packet to the viewer (RFC 8445 11)
+	SESSION_STRAY_PER_TICK = 8,   // answers to STUN of no session (C27)
 };
 
 // A ufrag by which a session is found.
@@ -51,7 +52,9 @@ struct session {
 	enum leg_kind tagged;
 	uint64_t created_ms;
 	uint64_t answered_ns; // POST was, and no pair is nominated yet; else 0
-	uint64_t consent_ms;  // newest authenticated check
+	uint64_t consent_ms;  // newest authenticated check, which was answered
+	uint64_t n_sent;      // media and reports, when last looked
+	uint64_t sent_ms;     // when that had last grown, or a keepalive went out
 	session_ready_cb ready_cb;
 	void *ready_arg;
 	struct session_ufrag ufrags[2]; // current, previous
@@ -93,6 +96,8 @@ uint64_t session_now_ms(void);
 // Return: whether another session had the address.
 bool session_note_address(struct session *, const struct net_addr *);
 void session_install(struct session *);
+// Keep the path open through NATs while the stream is silent.
+void session_keep_path(struct session *, uint64_t now_ms);
 // The first call counts.
 void session_count_handshake(struct session *, enum metrics_handshake, uint16_t profile);
 int session_open_dtls(struct session *, const struct sdp_negotiated *);

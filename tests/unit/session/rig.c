@@ -45,6 +45,12 @@ static bool is_reply_to(const struct viewer *v, const struct ring_packet *p)
 	       memcmp(p->pkt + 8, v->check + 8, STUN_TXID_BYTES) == 0;
 }
 
+static bool is_indication_to(const struct viewer *v, const struct ring_packet *p)
+{
+	return p->pkt[0] == 0 && p->pkt[1] == STUN_BINDING_INDICATION &&
+	       net_addr_equal(&v->path.remote, &p->path.remote);
+}
+
 static void give_datagram(struct viewer *v, const struct ring_packet *p)
 {
 	struct rig_datagram datagram = { .bytes = p->pkt_bytes };
@@ -54,7 +60,7 @@ static void give_datagram(struct viewer *v, const struct ring_packet *p)
 	rig_deliver(&v->rig, &datagram);
 }
 
-// A STUN reply finds its viewer by the transaction, DTLS by the address.
+// A STUN reply finds its viewer by the transaction, an indication and DTLS by the address.
 static void on_sent(void *ctx, const struct ring_packet *p)
 {
 	struct stage *stage = ctx;
@@ -63,7 +69,7 @@ static void on_sent(void *ctx, const struct ring_packet *p)
 	for (unsigned int i = stage->n_viewers; i-- > 0;) {
 		struct viewer *v = stage->viewers[i];
 
-		if (is_reply_to(v, p)) {
+		if (is_reply_to(v, p) || is_indication_to(v, p)) {
 			v->reply_bytes = p->pkt_bytes;
 			memcpy(v->reply, p->pkt, p->pkt_bytes);
 			return;

@@ -261,6 +261,38 @@ static void srtcp_keeps_consent(void **state)
 	assert_int_equal(stage_counts(stage)->ended[SESSION_END_CONSENT], 1);
 }
 
+static void expect_no_indication(struct viewer *v, uint64_t now_ms)
+{
+	v->reply_bytes = 0;
+	session_tick(v->stage->sessions, now_ms);
+	stage_pump(v->stage);
+	assert_int_equal(v->reply_bytes, 0);
+}
+
+// RFC 8445 11: an indication after 15 s in which nothing was sent.
+static void a_quiet_path_is_kept_open(void **state)
+{
+	struct stage *stage = *state;
+	struct viewer *v = viewer_play(stage);
+	uint64_t now_ms = stage_now_ms();
+	struct stun_msg msg;
+
+	stage->conf.whep.consent_timeout_s = 120;
+	session_tick(stage->sessions, now_ms);
+	expect_no_indication(v, now_ms + 14000);
+	viewer_slot(v)->state.legs[LEG_VIDEO].packets++;
+	expect_no_indication(v, now_ms + 16000);
+	expect_no_indication(v, now_ms + 30000);
+	v->reply_bytes = 0;
+	session_tick(stage->sessions, now_ms + 31001);
+	stage_pump(stage);
+	assert_int_equal(stun_parse(v->reply, v->reply_bytes, &msg), 0);
+	assert_int_equal(msg.type, STUN_BINDING_INDICATION);
+	assert_true(msg.has_fingerprint);
+	assert_int_equal(v->reply_bytes, STUN_HEADER_BYTES + 8);
+	expect_no_indication(v, now_ms + 46000);
+}
+
 static void forgeries_and_copies_keep_no_consent(void **state)
 {
 	struct stage *stage = *state;
@@ -422,6 +454,7 @@ int main(void)
 		TEST(a_session_that_plays_needs_no_set_up),
 		TEST(checks_keep_consent),
 		TEST(srtcp_keeps_consent),
+		TEST(a_quiet_path_is_kept_open),
 		TEST(forgeries_and_copies_keep_no_consent),
 		TEST(a_refused_reservation_is_told_once),
 		TEST(a_reservation_without_answer_times_out),
