@@ -49,9 +49,9 @@ class Contract:
         body = self._follow(self.document["paths"][template][method]["requestBody"])
         return next(iter(body["content"].values()))["schema"]
 
-    def ask(self, method, path, body=None, headers=None, status=None, seconds=10):
+    def ask(self, method, path, body=None, headers=None, status=None, seconds=10, **how):
         """Ask, check the status if one is given, and judge the answer."""
-        answer = request(method, path, body, headers, seconds=seconds)
+        answer = request(method, path, body, headers, seconds=seconds, **how)
         name = f"{method} {path}: {answer.status}"
         check(status in (None, answer.status), f"{name}, not {status}: {answer.body[:200]}")
         template = self.template(path)

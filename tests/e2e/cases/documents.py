@@ -6,8 +6,9 @@ import signal
 
 from contract import Contract
 from host import check, wait_until
-from millrace import Edge, Encoder, Netns, request
+from millrace import API_KEY, Edge, Encoder, Netns, request
 from viewers import Aiortc
+from cases.access import restart_control
 from cases.lifecycle import SMALL, recorded_offer
 
 SDP = {"Content-Type": "application/sdp"}
@@ -42,6 +43,7 @@ class Openapi:
             self.removal(contract)
             self.every_method(contract)
             contract.check_all_asked()
+            self.closed_doors(contract, edge)
             self.silent_dataplane(contract, edge)
             seen = sorted(f"{path} {method} {status}" for method, path, status in contract.seen)
             with open(os.path.join(context.logs, "seen.txt"), "w") as file:
@@ -116,6 +118,7 @@ class Openapi:
         contract.ask("POST", prefix + "/whep/none", offer, SDP, 404)
         contract.ask("POST", endpoint, offer, JSON, 415)
         contract.ask("POST", endpoint, "", SDP, 400)
+        contract.ask("POST", endpoint, "v=0\r\n" * 40000, SDP, 413)
         contract.ask("POST", endpoint, offer.replace("H264", "VP9"), SDP, 406)
         contract.ask("POST", endpoint, offer.replace("a=rtcp-mux\r\n", ""), SDP, 422)
         full = contract.ask("POST", prefix + "/whep/full", offer, SDP, 201)
@@ -144,6 +147,25 @@ class Openapi:
                 answer = request("PUT", path)
                 check(answer.status == 405 and answer.headers["Allow"] == allow,
                       f"PUT {path}: {answer.status}, Allow: {answer.headers['Allow']}")
+
+    def closed_doors(self, contract, edge):
+        """Without a key, with a wrong one, too often, without an ETag."""
+        keyless = {**JSON, "Authorization": "Bearer wrong"}
+        viewers = edge.write("viewer.keys", "key-of-the-viewers-of-these-tests\n")
+        restart_control(edge, whep_strict_etag="yes", limits_post_per_second="1",
+                        limits_post_burst="2")
+        session = contract.ask("POST", "/whep/live", recorded_offer(), SDP, 201).headers["Location"]
+        contract.ask("PATCH", session, RESTART, FRAGMENT, 428)
+        contract.ask("DELETE", session, status=204)
+        for headers in (JSON, keyless):
+            contract.ask("PUT", "/api/v3/streams/live", BOTH, headers, 401, key=None)
+        wait_until(lambda: contract.ask("POST", "/whep/live", "", SDP).status == 429, 5, "429")
+        restart_control(edge, access_viewer_keys_file=viewers, limits_post_per_second="0")
+        contract.ask("POST", "/whep/live", recorded_offer(), SDP, 401)
+        restart_control(edge, access_viewer_keys_file=None, access_api_keys_file=None)
+        for path in ("/api/v3/streams", "/api/v3/dataplane", "/api/v3/openapi.json"):
+            contract.ask("GET", path, status=403)
+        restart_control(edge, access_api_keys_file=edge.write("api.keys", API_KEY + "\n"))
 
     def silent_dataplane(self, contract, edge):
         """Workers that do not answer, and then no data plane at all."""
