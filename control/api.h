@@ -29,6 +29,7 @@ void whep_post(void *ctx, struct http_request *);
 void whep_patch(void *ctx, struct http_request *);
 void whep_delete(void *ctx, struct http_request *);
 void whep_get(void *ctx, struct http_request *);
+void whep_head(void *ctx, struct http_request *);
 void whep_no_stream(void *ctx, struct http_request *);
 void whep_no_resource(void *ctx, struct http_request *);
 

@@ -35,9 +35,10 @@ static const struct http_header accept_patch[] = {
 };
 
 // WHEP is served under two prefixes, with the same handlers.
-#define ON_ENDPOINT                                                                              \
-	{                                                                                        \
-		[HTTP_POST] = whep_post, [HTTP_GET] = whep_get, [HTTP_DELETE] = whep_no_resource \
+#define ON_ENDPOINT                                                                      \
+	{                                                                                \
+		[HTTP_POST] = whep_post, [HTTP_GET] = whep_get, [HTTP_HEAD] = whep_head, \
+		[HTTP_DELETE] = whep_no_resource                                         \
 	}
 #define ON_SESSION                                                                            \
 	{                                                                                     \

@@ -219,7 +219,7 @@ static bool begins(const char *text, const char *with)
 
 bool access_guard(void *ctx, const struct http_route *route, struct http_request *req)
 {
-	if (begins(route->pattern, "/whep/") || begins(route->pattern, "/api/v3/whep/"))
+	if (begins(route->pattern, "/whep") || begins(route->pattern, "/api/v3/whep"))
 		return guard_whep(ctx, req);
 	if (begins(route->pattern, "/api/"))
 		return guard_api(ctx, req);

@@ -32,6 +32,15 @@ static void refuse_busy(struct http_request *req, const char *text)
 	http_request_refuse(req, 503, &retry, 1, "%s", text);
 }
 
+// Sessions that nobody finishes must not take the place of viewers (A43).
+static bool too_many_connect(const struct api *api)
+{
+	const struct session_counts *counts = session_table_counts(api->sessions);
+	uint32_t cap = api->conf->whep.max_connecting;
+
+	return cap && counts->reserving + counts->connecting >= cap;
+}
+
 // The guards in the order of the contract: total cap, stream, the stream's cap,
 // and whether it must be live.
 // Return: the stream, or NULL and the request is answered.
@@ -52,6 +61,10 @@ static struct stream *admit(struct api *api, struct http_request *req)
 	if (session_table_used(api->sessions) >= session_table_cap(api->sessions)) {
 		metrics_cap_rejected(stream_find(api->streams, id), METRICS_CAP_GLOBAL);
 		refuse_busy(req, "this edge is full; try another or later");
+		return NULL;
+	}
+	if (too_many_connect(api)) {
+		refuse_busy(req, "too many viewers are just connecting; try again in a moment");
 		return NULL;
 	}
 	stream = stream_find(api->streams, id);
@@ -205,8 +218,9 @@ static void begin_session(struct api *api, struct stream *stream, const struct s
 		// The session is under the prefix that was used.
 		bool api_v3 = strstr(http_request_path(req), "/api/v3/") != NULL;
 
-		snprintf(w->location, sizeof(w->location), "%s/whep/%s/%s", api_v3 ? "/api/v3" : "",
-			stream->id, session_resource(s));
+		snprintf(w->location, sizeof(w->location), "%s%s/whep/%s/%s",
+			api->conf->whep.public_prefix, api_v3 ? "/api/v3" : "", stream->id,
+			session_resource(s));
 		return;
 	}
 	free(w);
@@ -376,6 +390,14 @@ void whep_delete(void *ctx, struct http_request *req)
 void whep_get(void *ctx, struct http_request *req)
 {
 	answer_empty(req, 204);
+}
+
+// HEAD tells players that ask first that this is WHEP (A31).
+void whep_head(void *ctx, struct http_request *req)
+{
+	const struct http_answer answer = { .status = 200, .content_type = TYPE_SDP };
+
+	http_request_answer(req, &answer);
 }
 
 // ---- paths that stop short ---------------------------------------------------------------------

@@ -83,11 +83,28 @@ static void check_burst(
 			"expected at least 1 beside a limit of %u a second, found 0", pps);
 }
 
+// As it stands in front of a path: "/edge1", not "edge1" or "/edge1/".
+static void check_prefix(struct conf_reading *reading)
+{
+	static const char unreserved[] = "/-._~0123456789abcdefghijklmnopqrstuvwxyz"
+					 "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	const char *prefix = reading->conf->whep.public_prefix;
+	size_t chars = strlen(prefix);
+
+	if (chars == 0)
+		return;
+	if (prefix[0] != '/' || prefix[chars - 1] == '/' || strspn(prefix, unreserved) != chars)
+		conf_fault_option(reading, conf_option_find("whep", "public_prefix"),
+			"expected a path such as /edge1, with no slash at its end, found \"%s\"",
+			prefix);
+}
+
 static void check_all(struct conf_reading *reading)
 {
 	const struct conf *conf = reading->conf;
 
 	check_ingest(reading);
+	check_prefix(reading);
 	check_burst(reading, conf->limits.stun_pps, conf->limits.stun_burst, "stun_burst");
 	check_burst(reading, conf->limits.dtls_pps, conf->limits.dtls_burst, "dtls_burst");
 	check_burst(reading, conf->limits.post_per_second, conf->limits.post_burst, "post_burst");

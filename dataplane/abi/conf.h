@@ -87,6 +87,10 @@ struct conf {
 		uint32_t consent_timeout_s;    // default 30
 		uint32_t max_peers;	       // 0: what the peer table holds
 		uint32_t max_peers_per_stream; // default for streams that do not say; 0: 8
+		uint32_t max_connecting; // sessions not yet through ICE and DTLS, default 4096; 0:
+					 // no cap
+		char public_prefix[CONF_TEXT_MAX +
+				   1]; // before Location, behind a proxy that strips it
 		bool strict_h264;
 		bool partial_accept;
 		bool strict_etag;

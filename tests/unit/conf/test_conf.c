@@ -66,6 +66,8 @@ static const struct row {
 	{ "whep", "consent_timeout_s", "31", FIELD(whep.consent_timeout_s), 31 },
 	{ "whep", "max_peers", "100", FIELD(whep.max_peers), 100 },
 	{ "whep", "max_peers_per_stream", "0", FIELD(whep.max_peers_per_stream), 0 },
+	{ "whep", "max_connecting", "9", FIELD(whep.max_connecting), 9 },
+	{ "whep", "public_prefix", "/edge1", FIELD(whep.public_prefix), 0 },
 	{ "whep", "strict_h264", "yes", FIELD(whep.strict_h264), 1 },
 	{ "whep", "partial_accept", "on", FIELD(whep.partial_accept), 1 },
 	{ "limits", "stun_pps", "0", FIELD(limits.stun_pps), 0 },

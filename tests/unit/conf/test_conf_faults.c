@@ -188,6 +188,10 @@ static void test_cross_checks(void **state)
 		else
 			assert_int_equal(run.status, 0);
 	}
+	run_conf_text(&run, "[whep]\npublic_prefix = edge1/\n", NULL);
+	assert_refused(
+		"F:2: [whep] public_prefix: expected a path such as /edge1, with no slash at its "
+		"end, found \"edge1/\"\n");
 	run_conf_text(&run, "[limits]\nstun_burst = 0\ndtls_burst = 0\nstun_pps = 7\n", NULL);
 	assert_refused(
 		"F:2: [limits] stun_burst: expected at least 1 beside a limit of 7 a second, "

@@ -185,6 +185,28 @@ static void expect_busy(struct house *h, int got, const char *text)
 		fail_msg("\"%s\" is not in: %s", text, h->last.body);
 }
 
+static void a_prefix_stands_before_location(void **state)
+{
+	struct house *h = *state;
+
+	strcpy(h->stage->conf.whep.public_prefix, "/edge1");
+	assert_int_equal(house_post(h, "/api/v3/whep/cam", offer_read("chromium-av")), 201);
+	h->stage->conf.whep.public_prefix[0] = 0;
+	assert_memory_equal(house_field(h, "Location"), "/edge1/api/v3/whep/cam/", 23);
+}
+
+static void connecting_viewers_have_a_cap(void **state)
+{
+	struct house *h = *state;
+
+	h->stage->conf.whep.max_connecting = 1;
+	assert_int_equal(house_post(h, "/whep/cam", offer_read("chromium-av")), 201);
+	expect_busy(h, house_post(h, "/whep/cam", offer_read("chromium-av")), "just connecting");
+	assert_int_equal(session_table_used(h->stage->sessions), 1);
+	h->stage->conf.whep.max_connecting = 0;
+	assert_int_equal(house_post(h, "/whep/cam", offer_read("chromium-av")), 201);
+}
+
 static void the_edge_is_full(void **state)
 {
 	struct house *h = *state;
@@ -433,6 +455,8 @@ int main(void)
 		TEST(a_missing_codec_is_named),
 		TEST(an_offer_of_no_use),
 		TEST(json_is_refused_in_json),
+		TEST(a_prefix_stands_before_location),
+		TEST(connecting_viewers_have_a_cap),
 		TEST(the_edge_is_full),
 		TEST(the_stream_is_full),
 		TEST(reservations_count),

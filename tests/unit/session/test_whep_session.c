@@ -275,8 +275,21 @@ static void get_says_nothing(void **state)
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(house_ask(h, "GET", paths[i], "", ""), 204);
 		assert_int_equal(h->last.body_bytes, 0);
-		assert_int_equal(house_ask(h, "HEAD", paths[i], "", ""), 204);
 	}
+}
+
+static void head_says_what_is_spoken(void **state)
+{
+	struct house *h = *state;
+	struct entered e = enter(h);
+	const char *const endpoints[] = { "/whep/cam", "/api/v3/whep/cam" };
+
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(house_ask(h, "HEAD", endpoints[i], "", ""), 200);
+		house_expect_field(h, "Content-Type", "application/sdp");
+		assert_int_equal(h->last.body_bytes, 0);
+	}
+	assert_int_equal(house_ask(h, "HEAD", e.path, "", ""), 204);
 }
 
 static void paths_that_stop_short(void **state)
@@ -366,6 +379,7 @@ int main(void)
 		TEST(an_end_is_an_end),
 		TEST(another_streams_path_ends_nothing),
 		TEST(get_says_nothing),
+		TEST(head_says_what_is_spoken),
 		TEST(paths_that_stop_short),
 		TEST(other_methods_are_not_allowed),
 		TEST(options_say_what_is_taken),
