@@ -36,7 +36,7 @@ struct http {
 	uint64_t due_us; // 0: no timer
 	bool fresh;
 	uint32_t connections, n_active;
-	// For a connection. Not left to libcurl, whose own queue can stall.
+	// For a connection; ours, so that a request's time counts from when it was wanted.
 	TAILQ_HEAD(, exchange) waiting;
 	struct curl_slist *sdp_headers;
 };
