@@ -109,8 +109,8 @@ static void read_bearer(struct http_request *req, struct bearer *b)
 
 // ---- whose it is -------------------------------------------------------------------------------
 
-// Whether Host is an address or localhost: any other name may be a foreign page's own, pointed at
-// us (DNS rebinding).
+// Whether Host is localhost or a loopback address: any other name may be a foreign page's own,
+// pointed at us (DNS rebinding), and any other address is one that a proxy was asked for.
 static bool host_is_ours(const char *host)
 {
 	char name[INET6_ADDRSTRLEN + 2];
@@ -125,7 +125,8 @@ static bool host_is_ours(const char *host)
 		return false;
 	memcpy(name, host, n);
 	name[n] = '\0';
-	return strcasecmp(name, "localhost") == 0 || net_ip_parse(name, &ip) == 0;
+	return strcasecmp(name, "localhost") == 0 ||
+	       (net_ip_parse(name, &ip) == 0 && net_ip_is_loopback(&ip));
 }
 
 static bool origin_is_host(const char *origin, const char *host)
@@ -144,13 +145,13 @@ static bool is_own(const struct http_request *req)
 	const char *host = http_request_header(req, "Host");
 	const char *origin = http_request_header(req, "Origin");
 
-	if (!net_ip_is_loopback(http_request_peer(req)) || (host && !host_is_ours(host)))
+	if (!net_ip_is_loopback(http_request_peer(req)) || !host || !host_is_ours(host))
 		return false;
 	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++) {
 		if (http_request_header(req, passed_on[i]))
 			return false;
 	}
-	return !origin || (host && origin_is_host(origin, host));
+	return !origin || origin_is_host(origin, host);
 }
 
 // ---- the guards --------------------------------------------------------------------------------
@@ -160,7 +161,8 @@ static bool guard_api(struct api *api, struct http_request *req)
 	bool keyless = !access_has_api_keys(api->access);
 	struct bearer b;
 
-	if (keyless && is_own(req))
+	// A public prefix says that a proxy stands in front.
+	if (keyless && !api->conf->whep.public_prefix[0] && is_own(req))
 		return true;
 	read_bearer(req, &b);
 	if (keyless && (b.kind == CREDENTIALS_NONE || !access_has_jwt(api->access))) {
@@ -183,7 +185,8 @@ static bool guard_viewer(struct api *api, struct http_request *req, struct limit
 	enum access_verdict verdict;
 	struct bearer b;
 
-	if (!access_guards_viewers(api->access))
+	// A path without a stream opens nothing: its handler says what is missing.
+	if (!access_guards_viewers(api->access) || !stream)
 		return true;
 	read_bearer(req, &b);
 	// Who knows the session's URL is its viewer (A40).

@@ -208,6 +208,8 @@ static bool names(const json_t *claim, const char *value, bool words)
 	size_t i;
 	json_t *item;
 
+	if (n == 0)
+		return false; // nothing configured is nothing granted
 	if (text && !words)
 		return strcmp(text, value) == 0;
 	while (text && *text) {

@@ -131,13 +131,14 @@ bool http_request_answer(struct http_request *req, const struct http_answer *ans
 {
 	unsigned int status = answer->status;
 	struct MHD_Response *response = http_response_build(req, answer);
+	bool built = response != NULL;
 
-	if (!response) {
+	if (!built) {
 		status = MHD_HTTP_INTERNAL_SERVER_ERROR;
 		response = http_response_error(
 			req, status, NULL, 0, "the answer could not be put together");
 	}
-	return http_server_resume(req, status, response);
+	return http_server_resume(req, status, response) && built;
 }
 
 bool http_request_refuse(struct http_request *req, unsigned int status,

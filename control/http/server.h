@@ -146,7 +146,8 @@ struct http_answer {
 // Answer, and give the request up. CORS fields are added to every answer, to OPTIONS also those of
 // a preflight; Allow where a route is known (OPTIONS, 405). HEAD gets the fields without the body.
 // A field that cannot be sent (a line break in its value) makes the answer a 500.
-// Return: false if the connection is known to be dead, so that nobody reads the answer. True is no
+// Return: false if nobody reads this answer: the connection is known to be dead, or a 500 had to be
+// sent in its place. True is no
 //         promise: a client that merely stopped sending may still be reading.
 bool http_request_answer(struct http_request *, const struct http_answer *);
 

@@ -216,7 +216,7 @@ static void begin_session(struct api *api, struct stream *stream, const struct s
 
 	if (rc == 0) {
 		// The session is under the prefix that was used.
-		bool api_v3 = strstr(http_request_path(req), "/api/v3/") != NULL;
+		bool api_v3 = strncmp(http_request_route(req), "/api/v3/", 8) == 0;
 
 		snprintf(w->location, sizeof(w->location), "%s%s/whep/%s/%s",
 			api->conf->whep.public_prefix, api_v3 ? "/api/v3" : "", stream->id,

@@ -130,7 +130,7 @@ static void nothing_configured(void **state)
 	} hosts[] = { { "localhost", 204 }, { "LOCALHOST:80", 204 }, { "[::1]:8080", 204 },
 		{ "127.0.0.1", 204 }, { "evil.example:8080", 403 },
 		{ "localhost.evil.example", 403 }, { "127.0.0.1.evil.example", 403 }, { "", 403 },
-		{ "[", 403 }, { ":", 403 } };
+		{ "[", 403 }, { ":", 403 }, { "198.18.77.1:8080", 403 }, { "[fd77::1]", 403 } };
 	struct response r;
 
 	configure(kit_conf(), 0, 0);
@@ -142,6 +142,10 @@ static void nothing_configured(void **state)
 	}
 	ask("GET /api/v3/streams", "x", "", &r);
 	assert_non_null(strstr(r.body, "api_keys_file"));
+	strcpy(kit_conf()->whep.public_prefix, "/edge1");
+	ask("GET /api/v3/streams", "localhost", "", &r);
+	assert_int_equal(r.status, 403);
+	kit_conf()->whep.public_prefix[0] = 0;
 }
 
 static void keys_configured(void **state)
