@@ -163,7 +163,8 @@ void metrics_leg_silent(const struct stream *s, enum leg_kind leg)
 
 void metrics_stream_gone(const struct stream *s)
 {
-	if (counts)
+	// No name is the label of all that is no stream's.
+	if (counts && s->id[0])
 		registry_forget(counts, "stream", s->id);
 }
 

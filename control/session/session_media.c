@@ -86,7 +86,9 @@ static void dtls_send(void *arg, const uint8_t *pkt, size_t pkt_bytes)
 	struct session *s = arg;
 
 	if (s->table->link)
-		send_to(s->table, s->dtls_worker, &s->dtls_path, pkt, pkt_bytes);
+		// By the viewer's own worker: only there do packets and commands keep their order,
+		// and media must not leave before the handshake's end.
+		send_to(s->table, s->worker, &s->dtls_path, pkt, pkt_bytes);
 }
 
 int session_open_dtls(struct session *s, const struct sdp_negotiated *sdp)
@@ -150,7 +152,6 @@ static void take_dtls(struct session_table *t, const struct ring_packet *p)
 		return;
 	}
 	s->dtls_path = p->path;
-	s->dtls_worker = p->worker;
 	if (dtls_conn_input(s->dtls, p->pkt, p->pkt_bytes) < 0) {
 		t->counts.dtls_refused++;
 		return;

@@ -88,7 +88,7 @@ static void demux_one(struct worker *w, struct rte_mbuf *m, uint8_t port_id)
 		worker_drop(w, m, drop_of_error(rc));
 		return;
 	}
-	if (f.path.local.port_be == w->edge->media_port_be) {
+	if (f.path.local.port_be == w->edge->media_port_be && !net_ip_is_multicast(&f.path.local)) {
 		demux_media(w, m, &f);
 		return;
 	}

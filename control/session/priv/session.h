@@ -41,7 +41,6 @@ struct session {
 	struct ice_agent ice;
 	struct dtls_conn *dtls;
 	struct net_path dtls_path; // of the newest DTLS packet
-	uint16_t dtls_worker;
 	bool has_keys;
 	bool handshake_over; // and counted
 	bool command_busy;   // a command for the slot is under way: hands off its conf
