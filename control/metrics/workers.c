@@ -40,7 +40,13 @@ static const struct worker_row worker_rows[] = {
 	WORKER_ROW(tx_packets, "millrace_transmit_packets_total", "Packets that the port took.",
 		"port"),
 	WORKER_ROW(tx_bytes, "millrace_transmit_bytes_total", "Their bytes.", "port"),
+	WORKER_ROW(rx_bursts, "millrace_receive_bursts_total",
+		"Bursts that brought packets: packets over bursts is their fill.", "port"),
+	WORKER_ROW(tx_bursts, "millrace_transmit_bursts_total", "Bursts that the port was given.",
+		"port"),
 	WORKER_ROW(sealed_packets, "millrace_sealed_packets_total", "Packets sealed for viewers."),
+	WORKER_ROW(seal_cycles, "millrace_seal_cycles_total",
+		"TSC cycles spent in the SRTP engine on RTP."),
 	WORKER_ROW(punted_packets, "millrace_punted_packets_total",
 		"STUN and DTLS packets handed to control."),
 	WORKER_ROW(

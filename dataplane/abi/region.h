@@ -21,7 +21,7 @@ struct rte_ring;
 #define REGION_MAGIC 0x656361726c6c696dULL // "millrace" in memory
 
 enum {
-	REGION_ABI_VERSION = 2,
+	REGION_ABI_VERSION = 3,
 	REGION_LINE_BYTES = 64,
 	REGION_MAX_WORKERS = 16,
 	REGION_MAX_PEERS = 65536,
@@ -234,6 +234,9 @@ struct region_worker {
 	uint64_t tx_packets;
 	uint64_t tx_bytes;
 	uint64_t sealed_packets;
+	uint64_t seal_cycles; // TSC cycles inside the SRTP engine, of RTP
+	uint64_t rx_bursts;   // that brought packets
+	uint64_t tx_bursts;   // that the port was given
 	uint64_t punted_packets;
 	uint64_t injected_packets;
 	uint64_t handed_off;

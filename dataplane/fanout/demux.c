@@ -110,6 +110,7 @@ void demux_burst(struct worker *w, struct rte_mbuf **pkts, uint16_t n, uint8_t p
 		demux_one(w, pkts[i], port_id);
 	}
 	w->counters->rx_packets += n;
+	w->counters->rx_bursts++;
 }
 
 // Fan-out packets of one leg lie in a row as they were handed over; each row is one burst.

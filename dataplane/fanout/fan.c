@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <rte_cycles.h>
+
 #include "dataplane/fanout/worker.h"
 
 enum {
@@ -48,10 +50,13 @@ static void finish_one(struct worker *w, struct sealing *s, unsigned int i)
 static void seal(struct worker *w, struct sealing *s)
 {
 	int status[SEAL_BATCH];
+	uint64_t from;
 
 	if (s->n == 0)
 		return;
+	from = rte_rdtsc();
 	w->counters->sealed_packets += srtp_seal_rtp(w->engine, s->ops, s->n, status);
+	w->counters->seal_cycles += rte_rdtsc() - from;
 	for (unsigned int i = 0; i < s->n; i++) {
 		if (status[i] == 0) {
 			finish_one(w, s, i);

@@ -42,6 +42,7 @@ void tx_flush(struct worker *w)
 		bytes -= w->tx[i]->pkt_len;
 		worker_drop(w, w->tx[i], DROP_TX_FULL);
 	}
+	w->counters->tx_bursts++;
 	w->counters->tx_packets += sent;
 	w->counters->tx_bytes += bytes;
 	w->n_tx = 0;
