@@ -268,19 +268,30 @@ static int publish(const struct conf *conf, uint32_t gid)
 	return rc;
 }
 
+int port_set_open(struct port_set *set, const char *ifname, uint16_t n_workers, uint16_t priv_bytes)
+{
+	int rc;
+
+	set->n_workers = n_workers;
+	snprintf(set->interface, sizeof(set->interface), "%.63s", ifname);
+	rc = make_pools(set, priv_bytes);
+	if (rc == 0)
+		rc = ifname[0] ? configure_ports_af_xdp(set) : configure_ports(set);
+	return rc < 0 ? rc : start_ports(set);
+}
+
 int port_set_start(const struct conf *conf, uint32_t gid, uint16_t priv_bytes, struct port_set *set)
 {
-	bool af_xdp = conf->dataplane.interface[0];
+	const char *ifname = conf->dataplane.interface;
 	int queues = 0, rc;
 
 	memset(set, 0, sizeof(*set));
 	set->claim_fd = -1;
-	set->n_workers = conf->dataplane.n_cores;
-	if (af_xdp) {
+	if (ifname[0]) {
 		queues = check_interface(conf);
 		if (queues < 0)
 			return queues;
-		rc = claim_interface(conf->dataplane.interface, set);
+		rc = claim_interface(ifname, set);
 		if (rc < 0)
 			return rc;
 	}
@@ -288,15 +299,8 @@ int port_set_start(const struct conf *conf, uint32_t gid, uint16_t priv_bytes, s
 	if (rc < 0)
 		return rc;
 	set->eal_started = true;
-	if (af_xdp)
-		snprintf(
-			set->interface, sizeof(set->interface), "%.63s", conf->dataplane.interface);
-	rc = make_pools(set, priv_bytes);
-	if (rc == 0)
-		rc = af_xdp ? configure_ports_af_xdp(set) : configure_ports(set);
-	if (rc == 0)
-		rc = start_ports(set);
-	if (rc == 0 && af_xdp)
+	rc = port_set_open(set, ifname, conf->dataplane.n_cores, priv_bytes);
+	if (rc == 0 && ifname[0])
 		rc = publish(conf, gid);
 	return rc;
 }

@@ -51,6 +51,13 @@ struct port_set {
 // Return:     0; -errno. port_set_stop is right after a failure too.
 int port_set_start(const struct conf *, uint32_t gid, uint16_t priv_bytes, struct port_set *out);
 
+// The part of it that follows the EAL's start, for programs with EAL arguments of their own: make
+// the pools, configure and start the ports that the EAL found.
+// set:    zero but for claim_fd (-1) and eal_started.
+// ifname: the interface that our steering program serves; "" any other device.
+// Return: 0; -errno, logged. port_set_stop is right after a failure too.
+int port_set_open(struct port_set *, const char *ifname, uint16_t n_workers, uint16_t priv_bytes);
+
 // Stop ports, detach and unpublish the program, clean the EAL up. The workers must have ended.
 void port_set_stop(struct port_set *);
 
