@@ -22,6 +22,14 @@ static const struct conf_word engine_words[] = {
 	{ NULL, 0 },
 };
 
+static const struct conf_word checksum_words[] = {
+	{ "auto", CONF_CHECKSUM_AUTO },
+	{ "offload", CONF_CHECKSUM_OFFLOAD },
+	{ "software", CONF_CHECKSUM_SOFTWARE },
+	{ "zero", CONF_CHECKSUM_ZERO },
+	{ NULL, 0 },
+};
+
 static const struct conf_word level_words[] = {
 	{ "error", LOG_LEVEL_ERROR },
 	{ "warn", LOG_LEVEL_WARN },
@@ -76,6 +84,9 @@ const struct conf_option conf_options[] = {
 		"Microseconds of one such sleep"),
 	WORD(dataplane, engine, engine_words, "auto",
 		"Who seals SRTP; auto: the fast engine where the CPU can run it, libsrtp2 elsewhere"),
+	WORD(dataplane, udp_checksum, checksum_words, "auto",
+		"Who makes the UDP checksums: the port (offload), this program (software), or nobody "
+		"over IPv4 (zero); auto: the port where it can, software elsewhere"),
 	NUMBER(dataplane, memory_mib, 16, 1048576, 256,
 		"Memory for DPDK, in MiB, of huge pages unless eal says otherwise"),
 	NUMBER(dataplane, max_peers, 1, 65536, 1024,

@@ -29,7 +29,8 @@
 	X(TX_FULL, "tx_full")		  /* the port did not take it */                    \
 	X(HANDOFF_FULL, "handoff_full")	  /* another worker's inbox is full */              \
 	X(INJECT_BAD, "inject_bad")	  /* control asked for something impossible */      \
-	X(MULTI_SEGMENT, "multi_segment") /* packet in several buffers */
+	X(MULTI_SEGMENT, "multi_segment") /* packet in several buffers */                   \
+	X(OVERLOAD, "overload")		  /* pictures came quicker than they could be sent */
 
 enum drop_reason {
 #define X(name, text) DROP_##name,

@@ -185,15 +185,17 @@ struct region_peer_session {
 // Of one leg of one viewer (worker: rw; control: ro). The first line is the hot one.
 // index of the next packet = output seq + index_shift; it never falls, whoever restarts.
 struct region_peer_leg_state {
-	int64_t index_shift; // valid with started
+	_Alignas(REGION_LINE_BYTES) int64_t index_shift; // valid with started
 	uint64_t next_index; // one past the highest index that may have left
 	uint64_t packets;
-	uint64_t bytes;	     // RTP payload without padding: the SR's octet count
-	uint32_t rtcp_index; // next SRTCP index of this SSRC, from 1
+	uint64_t bytes;	      // RTP payload without padding: the SR's octet count
+	uint64_t first_tx_ns; // CLOCK_MONOTONIC; 0: nothing sent yet
+	uint64_t drops;	      // of packets that were due
+	uint32_t rtcp_index;  // next SRTCP index of this SSRC, from 1
 	uint8_t started;
 	uint8_t zero[3];
-	uint64_t reports;     // sender reports sent
-	uint64_t first_tx_ns; // CLOCK_MONOTONIC; 0: nothing sent yet
+
+	uint64_t reports; // sender reports sent
 
 	// From the newest receiver report about this SSRC.
 	uint64_t rr_count;
@@ -212,8 +214,6 @@ struct region_peer_leg_state {
 struct region_peer_state {
 	uint64_t last_rx_ns; // of an SRTCP packet that verified; CLOCK_MONOTONIC
 	uint64_t srtcp_packets;
-	uint64_t drops;	   // of this viewer's media, any reason
-	uint64_t tx_bytes; // on the wire from the IP header up
 	struct region_peer_leg_state legs[LEG_COUNT];
 };
 
@@ -237,6 +237,7 @@ struct region_worker {
 	uint64_t seal_cycles; // TSC cycles inside the SRTP engine, of RTP
 	uint64_t rx_bursts;   // that brought packets
 	uint64_t tx_bursts;   // that the port was given
+	uint64_t tx_waits;    // bursts of which it did not take all at once
 	uint64_t punted_packets;
 	uint64_t injected_packets;
 	uint64_t handed_off;

@@ -93,6 +93,9 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 	rc = check_legs(w, c->slot, &conf);
 	if (rc < 0)
 		return rc;
+	rc = lane_open(w, c->slot);
+	if (rc < 0)
+		return rc;
 	if (fresh && conf.owner == w->id) {
 		memset(shared->norm, 0, sizeof(shared->norm));
 		memset(shared->legs, 0, sizeof(shared->legs));
@@ -119,10 +122,10 @@ static int stream_remove(struct worker *w, const struct ring_command *c)
 
 	if (s->generation != c->generation)
 		return -ENOENT;
-	if (s->fan.n_peers)
+	if (s->n_peers)
 		return -EBUSY;
 	unmap_ports(w, c->slot);
-	fan_forget_prefix(&s->fan);
+	lane_close(w, c->slot);
 	s->generation = 0;
 	return 0;
 }
@@ -156,7 +159,7 @@ static int peer_make(struct worker *w, struct region_peer *shared, uint16_t slot
 {
 	struct peer *p;
 	int rc = peer_create(
-		shared, slot, w->engine, w->edge->conf->media.dscp, w->edge->ports->offload, &p);
+		shared, slot, w->engine, w->edge->conf->media.dscp, w->edge->ports->checksum, &p);
 
 	if (rc < 0)
 		return rc;

@@ -131,7 +131,7 @@ static void demux_handed(struct worker *w, struct rte_mbuf **pkts, unsigned int 
 			packet_of(pkts[i + row])->generation == first->generation &&
 			packet_of(pkts[i + row])->leg == first->leg)
 			row++;
-		fan_out(w, first->stream, first->leg, pkts + i, (uint16_t)row);
+		lane_put(w, first->stream, first->leg, pkts + i, (uint16_t)row);
 		i += row;
 	}
 }

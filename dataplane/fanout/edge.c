@@ -48,7 +48,8 @@ int edge_init(struct edge *edge, const struct conf *conf, struct region *region,
 		.ports = ports,
 		.n_workers = ports->n_workers,
 		.media_port_be = htons(conf->media.port),
-		.max_payload = (uint16_t)(conf->dataplane.mtu - REGION_OVERHEAD_BYTES),
+		.max_payload = (uint16_t)RTE_MIN(
+			conf->dataplane.mtu - REGION_OVERHEAD_BYTES, (int)WORKER_PAYLOAD_MAX_BYTES),
 		.wake_fd = wake_fd,
 		.ntp_base = ntp_base() };
 	return make_workers(edge);

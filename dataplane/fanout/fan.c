@@ -1,24 +1,29 @@
-// Fan-out: the packets of a burst, one viewer after the other, so that each viewer's keys are
-// touched once; sealed out of place from the shared plaintext into fresh mbufs.
+// Fan-out: the packets of a run, one viewer after the other, so that each viewer's keys and headers
+// are fetched once; sealed out of place from the shared plaintext into fresh mbufs.
 #include <errno.h>
 #include <stdlib.h>
 
 #include <rte_cycles.h>
+#include <rte_prefetch.h>
 
 #include "dataplane/fanout/worker.h"
 
 enum {
 	SEAL_BATCH = 64,
 	RUN_MAX = WORKER_PREFIX_MAX + WORKER_BURST,
+	// So many viewers ahead their lines are fetched; what those point at, one fewer.
+	AHEAD = 3,
 };
 
-// Packets on their way through the engine.
+static_assert(WORKER_PAYLOAD_OFF >= (int)PEER_HDR_ROOM_BYTES, "headers stand before the payload");
+
+// Packets on their way through the engine, all of one leg. out is filled ahead of use.
 struct sealing {
 	struct srtp_seal_op ops[SEAL_BATCH];
 	struct rte_mbuf *out[SEAL_BATCH];
-	struct peer *peers[SEAL_BATCH];
 	struct peer_leg *legs[SEAL_BATCH];
-	unsigned int n;
+	uint16_t n;
+	uint16_t n_out;
 };
 
 // What is sent: packets kept from before and those that just came.
@@ -29,98 +34,139 @@ struct run {
 	uint16_t start; // from here on a viewer may begin; n: nowhere
 };
 
-static void finish_one(struct worker *w, struct sealing *s, unsigned int i)
+static void undo_one(struct worker *w, struct sealing *s, uint16_t i)
 {
-	const struct srtp_seal_op *op = &s->ops[i];
 	struct region_peer_leg_state *state = s->legs[i]->state;
-	struct rte_mbuf *m = s->out[i];
-	uint16_t bytes = (uint16_t)(op->hdr_bytes + op->payload_bytes + s->peers[i]->tag_bytes);
 
-	m->data_len = bytes;
-	m->pkt_len = bytes;
-	frame_stamp(&s->peers[i]->frame, m);
-	state->packets++;
-	state->bytes += op->payload_bytes;
-	s->peers[i]->state->tx_bytes += m->pkt_len - s->peers[i]->frame.l2_bytes;
-	if (state->first_tx_ns == 0)
-		state->first_tx_ns = w->now_ns;
-	tx_put(w, m);
+	state->packets--;
+	state->bytes -= s->ops[i].payload_bytes;
+	state->drops++;
+	worker_drop(w, s->out[i], DROP_SEAL);
 }
 
 static void seal(struct worker *w, struct sealing *s)
 {
 	int status[SEAL_BATCH];
-	uint64_t from;
+	uint64_t from = rte_rdtsc();
+	unsigned int n_sealed = srtp_seal_rtp(w->engine, s->ops, s->n, status);
+	uint16_t n = 0;
 
-	if (s->n == 0)
-		return;
-	from = rte_rdtsc();
-	w->counters->sealed_packets += srtp_seal_rtp(w->engine, s->ops, s->n, status);
 	w->counters->seal_cycles += rte_rdtsc() - from;
-	for (unsigned int i = 0; i < s->n; i++) {
-		if (status[i] == 0) {
-			finish_one(w, s, i);
-		} else {
-			s->peers[i]->state->drops++;
-			worker_drop(w, s->out[i], DROP_SEAL);
+	w->counters->sealed_packets += n_sealed;
+	for (uint16_t i = 0; i < s->n; i++) {
+		const struct frame_form *form = &s->legs[i]->form;
+		struct rte_mbuf *m = s->out[i];
+
+		if (unlikely(status[i] != 0)) {
+			undo_one(w, s, i);
+			continue;
 		}
+		if (form->checksum == FRAME_CHECKSUM_SOFTWARE)
+			frame_put_sum(form, rte_pktmbuf_mtod(m, uint8_t *),
+				(uint16_t)(m->data_len - form->hdr_bytes));
+		s->out[n++] = m;
 	}
+	tx_put_media(w, s->out, n);
 	s->n = 0;
+	s->n_out = 0;
 }
 
-static void add_op(struct worker *w, struct sealing *s, struct peer *p, struct peer_leg *l,
-	struct rte_mbuf *in, struct rte_mbuf *out)
+// Return: whether there is an mbuf for one more packet.
+static bool have_room(struct worker *w, struct sealing *s)
 {
-	const struct packet *pkt = packet_of(in);
-	uint64_t index = (uint64_t)((int64_t)pkt->seq + l->state->index_shift);
-	uint8_t *at = rte_pktmbuf_mtod(out, uint8_t *);
-	uint16_t hdr_bytes = peer_put_rtp_header(l, at, (uint16_t)index, pkt->ts, pkt->marker);
+	if (s->n < s->n_out)
+		return true;
+	if (s->n)
+		seal(w, s);
+	if (rte_mempool_get_bulk(w->share->pool, (void **)s->out, SEAL_BATCH) < 0)
+		return false;
+	s->n_out = SEAL_BATCH;
+	return true;
+}
 
-	if (index >= l->state->next_index)
-		l->state->next_index = index + 1;
-	s->ops[s->n] = (struct srtp_seal_op){ .session = p->srtp,
-		.payload = rte_pktmbuf_mtod_offset(in, const uint8_t *, pkt->payload_off),
-		.pkt = at,
-		.hdr_bytes = hdr_bytes,
-		.payload_bytes = pkt->payload_bytes,
-		.index = index };
-	s->out[s->n] = out;
-	s->peers[s->n] = p;
-	s->legs[s->n] = l;
-	if (++s->n == SEAL_BATCH)
+static void no_room(struct worker *w, struct peer_leg *l)
+{
+	w->counters->drops[DROP_NO_MBUF]++;
+	l->state->drops++;
+}
+
+static void finish(struct worker *w, struct sealing *s)
+{
+	uint16_t unused = (uint16_t)(s->n_out - s->n);
+
+	if (unused)
+		rte_mempool_put_bulk(w->share->pool, (void **)(s->out + s->n), unused);
+	if (s->n)
 		seal(w, s);
 }
 
-// The viewer's first packet has the first of its sequence numbers.
-static void begin(struct peer_leg *l, const struct packet *first)
+static void add_op(struct sealing *s, enum leg_kind leg, struct peer_leg *l,
+	const struct rte_mbuf *in, uint64_t index)
 {
-	l->state->index_shift = (int64_t)l->seq_base - (int64_t)first->seq;
-	l->state->started = 1;
+	const struct packet *pkt = packet_of((struct rte_mbuf *)(uintptr_t)in);
+	uint16_t rtp_bytes = l->rtp_hdr_bytes;
+	uint16_t hdr_bytes = (uint16_t)(l->form.hdr_bytes + rtp_bytes);
+	struct rte_mbuf *m = s->out[s->n];
+
+	// What a fresh mbuf of the pool does not hold by itself.
+	m->data_off = (uint16_t)(WORKER_PAYLOAD_OFF - hdr_bytes);
+	m->port = RTE_MBUF_PORT_INVALID;
+	m->ol_flags = l->form.ol_flags;
+	m->tx_offload = l->form.tx_offload;
+	m->data_len = (uint16_t)(hdr_bytes + pkt->payload_bytes + l->tag_bytes);
+	m->pkt_len = m->data_len;
+	tx_mark(m, l->slot, leg);
+	peer_put_headers(l, rte_pktmbuf_mtod(m, uint8_t *), (uint16_t)index, pkt->ts, pkt->marker,
+		pkt->payload_bytes);
+	s->ops[s->n] = (struct srtp_seal_op){ .session = l->srtp,
+		.payload = rte_pktmbuf_mtod_offset(in, const uint8_t *, pkt->payload_off),
+		.pkt = rte_pktmbuf_mtod_offset(m, uint8_t *, l->form.hdr_bytes),
+		.hdr_bytes = rtp_bytes,
+		.payload_bytes = pkt->payload_bytes,
+		.index = index };
+	s->legs[s->n++] = l;
 }
 
-static void send_to_peer(struct worker *w, struct sealing *s, struct peer *p, enum leg_kind leg,
-	const struct run *run)
+// The viewer's first packet has the first of its sequence numbers; without an mbuf it waits on.
+static bool begin(struct worker *w, struct sealing *s, struct peer_leg *l, uint64_t seq)
 {
-	struct peer_leg *l = &p->legs[leg];
-	struct rte_mbuf *out[RUN_MAX];
-	uint16_t i = l->state->started ? run->fresh : run->start;
-	uint16_t n = (uint16_t)(run->n - i);
-
-	if (n == 0)
-		return;
-	if (rte_pktmbuf_alloc_bulk(w->share->pool, out, n) < 0) {
-		w->counters->drops[DROP_NO_MBUF] += n;
-		p->state->drops += n;
-		return;
+	if (!have_room(w, s)) {
+		no_room(w, l);
+		return false;
 	}
-	if (!l->state->started)
-		begin(l, packet_of(run->pkts[i]));
-	for (uint16_t o = 0; i < run->n; i++, o++) {
+	peer_leg_begin(l, seq);
+	l->state->first_tx_ns = w->now_ns;
+	return true;
+}
+
+static void send_to_viewer(struct worker *w, struct sealing *s, struct peer_leg *l,
+	enum leg_kind leg, const struct run *run)
+{
+	struct region_peer_leg_state *state = l->state;
+	uint16_t i = l->started ? run->fresh : run->start;
+
+	if (i == run->n)
+		return;
+	if (!l->started && !begin(w, s, l, packet_of(run->pkts[i])->seq))
+		return;
+	for (; i < run->n; i++) {
+		const struct packet *pkt = packet_of(run->pkts[i]);
+		int64_t index = (int64_t)pkt->seq + l->index_shift;
+
 		// A packet from before this viewer's first would need an index from before it too.
-		if ((int64_t)packet_of(run->pkts[i])->seq + l->state->index_shift < l->seq_base)
-			rte_pktmbuf_free(out[o]);
-		else
-			add_op(w, s, p, l, run->pkts[i], out[o]);
+		if (unlikely(index < l->seq_base))
+			continue;
+		if (unlikely(!have_room(w, s))) {
+			no_room(w, l);
+			continue;
+		}
+		// The index counts before the packet exists: a crash in between wastes one, never
+		// repeats one.
+		if ((uint64_t)index >= state->next_index)
+			state->next_index = (uint64_t)index + 1;
+		state->packets++;
+		state->bytes += pkt->payload_bytes;
+		add_op(s, leg, l, run->pkts[i], (uint64_t)index);
 	}
 }
 
@@ -171,54 +217,98 @@ static void make_run(
 	struct run *run, struct fan *fan, enum leg_kind leg, struct rte_mbuf **pkts, uint16_t n)
 {
 	run->n = 0;
-	if (leg == LEG_VIDEO)
-		for (uint16_t i = 0; i < fan->n_prefix; i++)
-			run->pkts[run->n++] = fan->prefix[i];
+	for (uint16_t i = 0; i < fan->n_prefix; i++)
+		run->pkts[run->n++] = fan->prefix[i];
 	run->fresh = run->n;
 	for (uint16_t i = 0; i < n; i++)
 		run->pkts[run->n++] = pkts[i];
 	run->start = find_start(run, leg);
 }
 
-void fan_out(struct worker *w, uint16_t slot, enum leg_kind leg, struct rte_mbuf **pkts, uint16_t n)
+static void fetch_viewer(const struct peer_leg *l)
 {
-	struct stream *stream = &w->streams[slot];
-	struct sealing sealing = { .n = 0 };
+	rte_prefetch0(l->hdr);
+	rte_prefetch0(&l->srtp);
+}
+
+// The i-th viewer of a round that begins with whose turn it is.
+static struct peer_leg *viewer_at(const struct fan *fan, uint32_t i)
+{
+	uint32_t at = fan->turn + i;
+
+	return fan->viewers[at < fan->n_viewers ? at : at - fan->n_viewers];
+}
+
+// Where a slow port or an empty pool cuts a round short, it does so at another viewer each time.
+static void next_turn(struct fan *fan)
+{
+	fan->turn = (fan->turn + fan->n_viewers / 5 * 2 + 1) % fan->n_viewers;
+}
+
+static void send_to_all(struct worker *w, struct fan *fan, enum leg_kind leg, const struct run *run)
+{
+	struct sealing sealing = { 0 };
+
+	for (uint32_t i = 0; i < AHEAD && i < fan->n_viewers; i++)
+		fetch_viewer(viewer_at(fan, i));
+	for (uint32_t i = 0; i < fan->n_viewers; i++) {
+		if (i + AHEAD < fan->n_viewers)
+			fetch_viewer(viewer_at(fan, i + AHEAD));
+		if (i + AHEAD - 1 < fan->n_viewers)
+			rte_prefetch0(viewer_at(fan, i + AHEAD - 1)->state);
+		send_to_viewer(w, &sealing, viewer_at(fan, i), leg, run);
+	}
+	finish(w, &sealing);
+	next_turn(fan);
+}
+
+void fan_out(
+	struct worker *w, struct fan *fan, enum leg_kind leg, struct rte_mbuf **pkts, uint16_t n)
+{
 	struct run run;
 
-	if (packet_of(pkts[0])->generation != stream->generation) {
-		rte_pktmbuf_free_bulk(pkts, n);
-		return;
-	}
-	make_run(&run, &stream->fan, leg, pkts, n);
-	for (uint32_t i = 0; i < stream->fan.n_peers; i++) {
-		struct peer *p = stream->fan.peers[i];
-
-		if (p->legs[leg].enabled)
-			send_to_peer(w, &sealing, p, leg, &run);
-	}
-	seal(w, &sealing);
+	make_run(&run, fan, leg, pkts, n);
+	if (fan->n_viewers)
+		send_to_all(w, fan, leg, &run);
 	if (leg == LEG_VIDEO)
-		keep_prefix(&stream->fan, &run);
+		keep_prefix(fan, &run);
 	else
 		rte_pktmbuf_free_bulk(pkts, n);
 }
 
+// ---- who views ---------------------------------------------------------------------------------
+
+static int make_place(struct fan *fan)
+{
+	uint32_t cap = fan->cap ? fan->cap * 2 : 16;
+	struct peer_leg **viewers;
+
+	if (fan->n_viewers < fan->cap)
+		return 0;
+	viewers = realloc(fan->viewers, cap * sizeof(struct peer_leg *));
+	if (!viewers)
+		return -ENOMEM;
+	fan->viewers = viewers;
+	fan->cap = cap;
+	return 0;
+}
+
 int fan_add(struct worker *w, struct peer *p)
 {
-	struct fan *fan = &w->streams[p->stream].fan;
+	struct stream *s = &w->streams[p->stream];
 
-	if (fan->n_peers == fan->cap) {
-		uint32_t cap = fan->cap ? fan->cap * 2 : 16;
-		struct peer **peers = realloc(fan->peers, cap * sizeof(struct peer *));
-
-		if (!peers)
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		if (make_place(&s->fans[leg]) < 0)
 			return -ENOMEM;
-		fan->peers = peers;
-		fan->cap = cap;
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		struct fan *fan = &s->fans[leg];
+
+		if (!p->legs[leg].enabled)
+			continue;
+		p->legs[leg].fan_at = fan->n_viewers;
+		fan->viewers[fan->n_viewers++] = &p->legs[leg];
 	}
-	p->fan_at = fan->n_peers;
-	fan->peers[fan->n_peers++] = p;
+	s->n_peers++;
 	atomic_fetch_or_explicit(
 		&w->edge->viewers_on[p->stream], 1u << w->id, memory_order_release);
 	return 0;
@@ -226,12 +316,21 @@ int fan_add(struct worker *w, struct peer *p)
 
 void fan_remove(struct worker *w, struct peer *p)
 {
-	struct fan *fan = &w->streams[p->stream].fan;
-	struct peer *last = fan->peers[--fan->n_peers];
+	struct stream *s = &w->streams[p->stream];
 
-	fan->peers[p->fan_at] = last;
-	last->fan_at = p->fan_at;
-	if (fan->n_peers == 0)
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		struct fan *fan = &s->fans[leg];
+		struct peer_leg *last;
+
+		if (!p->legs[leg].enabled)
+			continue;
+		last = fan->viewers[--fan->n_viewers];
+		fan->viewers[p->legs[leg].fan_at] = last;
+		last->fan_at = p->legs[leg].fan_at;
+		if (fan->turn >= fan->n_viewers)
+			fan->turn = 0;
+	}
+	if (--s->n_peers == 0)
 		atomic_fetch_and_explicit(
 			&w->edge->viewers_on[p->stream], ~(1u << w->id), memory_order_release);
 }

@@ -137,7 +137,7 @@ void intake_flush(struct worker *w)
 		struct batch *b = &w->batches[i];
 
 		hand_to_others(w, b);
-		fan_out(w, b->stream, b->leg, b->pkts, b->n);
+		lane_put(w, b->stream, b->leg, b->pkts, b->n);
 	}
 	w->n_batches = 0;
 }

@@ -42,7 +42,7 @@ static void inject_one(struct worker *w, const struct ring_packet *down)
 
 	if (!inject_valid(w, down) ||
 		frame_template_make(&frame, &down->path, w->edge->conf->media.dscp,
-			w->edge->ports->offload) < 0) {
+			w->edge->ports->checksum) < 0) {
 		w->counters->drops[DROP_INJECT_BAD]++;
 		return;
 	}

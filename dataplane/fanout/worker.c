@@ -92,7 +92,9 @@ int worker_init(struct worker *w, struct edge *edge, uint16_t id)
 	w->streams = calloc(edge->region->n_streams, sizeof(*w->streams));
 	w->peers = calloc(edge->region->n_peers, sizeof(*w->peers));
 	w->ingest = malloc((UINT16_MAX + 1) * sizeof(*w->ingest));
-	if (!w->streams || !w->peers || !w->ingest)
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		w->turns[leg].slots = calloc(edge->region->n_streams, sizeof(uint16_t));
+	if (!w->streams || !w->peers || !w->ingest || !w->turns[0].slots || !w->turns[1].slots)
 		return -ENOMEM;
 	for (uint32_t port = 0; port <= UINT16_MAX; port++)
 		w->ingest[port] = (struct ingest_ref){ .stream = UINT16_MAX };
@@ -119,9 +121,12 @@ void worker_fini(struct worker *w)
 	for (uint32_t slot = 0; w->peers && slot < w->edge->region->n_peers; slot++)
 		peer_destroy(w->peers[slot]);
 	for (uint16_t slot = 0; w->streams && slot < w->edge->region->n_streams; slot++) {
-		fan_forget_prefix(&w->streams[slot].fan);
-		free(w->streams[slot].fan.peers);
+		lane_close(w, slot);
+		for (int leg = 0; leg < LEG_COUNT; leg++)
+			free(w->streams[slot].fans[leg].viewers);
 	}
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		free(w->turns[leg].slots);
 	empty_inboxes(w);
 	srtp_engine_destroy(w->engine);
 	free(w->streams);
@@ -204,6 +209,7 @@ unsigned int worker_step(struct worker *w)
 	}
 	if (w->n_batches)
 		intake_flush(w);
+	work += lane_serve(w);
 	work += obey_control(w);
 	keep_house(w);
 	work += w->n_tx;

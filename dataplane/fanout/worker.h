@@ -25,7 +25,12 @@ enum {
 	WORKER_TX_BATCH = 64,
 	WORKER_INBOX_SLOTS = 1024,
 	WORKER_PREFIX_MAX = 8, // packets that lead an access unit, kept for viewers that wait
-	WORKER_TX_RETRIES = 16,
+	// Packets of all legs that may wait for their turn on one worker: a quarter of its pool.
+	WORKER_WAITING_MAX = 4096,
+	// Where a sealed payload begins in its mbuf: on a line, since the cipher writes whole ones.
+	WORKER_PAYLOAD_OFF = RTE_PKTMBUF_HEADROOM + REGION_LINE_BYTES,
+	WORKER_PAYLOAD_MAX_BYTES = RTE_MBUF_DEFAULT_BUF_SIZE - WORKER_PAYLOAD_OFF -
+				   SRTP_TAG_MAX_BYTES,
 };
 
 enum {
@@ -58,11 +63,17 @@ struct ingest_ref {
 	uint8_t rtcp;
 };
 
-// A stream's viewers on this worker.
+// A leg's viewers on this worker, and its packets that wait for their turn.
 struct fan {
-	struct peer **peers;
-	uint32_t n_peers;
+	struct peer_leg **viewers;
+	uint32_t n_viewers;
 	uint32_t cap;
+	uint32_t turn;		   // viewer that the next run begins with
+	struct rte_mbuf **waiting; // a ring of FAN_RING slots; NULL while the stream is none
+	uint32_t head, tail;	   // free running; both within the ring modulo its size
+	bool queued;		   // in struct worker's list of legs that wait
+	bool shedding;		   // the access unit under way is being dropped
+	uint32_t shed_ts;
 	// Video: packets that lead the access unit under way, until it shows whether it is a key
 	// frame.
 	struct rte_mbuf *prefix[WORKER_PREFIX_MAX];
@@ -75,7 +86,14 @@ struct stream {
 	uint16_t owner;
 	struct leg legs[LEG_COUNT]; // judged on the owner only
 	struct stream_clock clock;  // kept on the owner; what it says stands in the region for all
-	struct fan fan;
+	uint32_t n_peers;	    // of it on this worker
+	struct fan fans[LEG_COUNT];
+};
+
+// Streams of which a leg has packets that wait, in the order in which they are served.
+struct turn_list {
+	uint16_t *slots; // a ring of n_streams
+	uint32_t head, n;
 };
 
 enum packet_kind {
@@ -128,8 +146,11 @@ struct worker {
 	uint64_t now_ns;	   // of this loop
 	struct batch batches[WORKER_BURST];
 	uint16_t n_batches;
+	struct turn_list turns[LEG_COUNT];
+	uint32_t n_waiting; // packets in all fans
 	struct rte_mbuf *tx[WORKER_TX_BATCH];
 	uint16_t n_tx;
+	bool tx_stalled; // the port took nothing for the longest wait: do not wait again
 	struct rte_ring *inbox[REGION_MAX_WORKERS]; // by sender; SPSC
 };
 
@@ -170,8 +191,18 @@ void intake_flush(struct worker *);
 // Every few milliseconds: legs that fell silent, clocks for all to read.
 void intake_house(struct worker *);
 
+// lane.c: packets of one stream and leg take their place in line; owns the mbufs.
+void lane_put(struct worker *, uint16_t stream, enum leg_kind, struct rte_mbuf **, uint16_t n);
+// Serve those that wait: all sound, and pictures for a bounded time.
+// Return: how many packets were served.
+unsigned int lane_serve(struct worker *);
+// Return: 0; -ENOMEM.
+int lane_open(struct worker *, uint16_t stream);
+// Let go of all that the stream's legs hold. Its viewers must be gone. Twice is fine.
+void lane_close(struct worker *, uint16_t stream);
+
 // fan.c: send packets of one stream and leg to this worker's viewers; owns the mbufs.
-void fan_out(struct worker *, uint16_t stream, enum leg_kind, struct rte_mbuf **, uint16_t n);
+void fan_out(struct worker *, struct fan *, enum leg_kind, struct rte_mbuf **, uint16_t n);
 int fan_add(struct worker *, struct peer *);
 void fan_remove(struct worker *, struct peer *);
 void fan_forget_prefix(struct fan *);
@@ -192,7 +223,15 @@ void command_event(struct worker *, const struct ring_event *);
 
 // tx.c: a finished frame for this worker's queue; owns the mbuf.
 void tx_put(struct worker *, struct rte_mbuf *);
+// Frames of viewers' legs, tx_mark() set in each.
+void tx_put_media(struct worker *, struct rte_mbuf **, uint16_t n);
 void tx_flush(struct worker *);
+
+// Whose packet it is goes with a frame, so that a drop is counted where it hurts.
+static inline void tx_mark(struct rte_mbuf *m, uint16_t slot, enum leg_kind leg)
+{
+	m->hash.usr = ((uint32_t)slot << 1 | leg) + 1;
+}
 
 // NTP time of an instant, 32.32.
 uint64_t worker_ntp(const struct edge *, uint64_t mono_ns);

@@ -17,13 +17,37 @@ static uint8_t put_mid(uint8_t *at, const struct region_peer_leg *conf)
 	return (uint8_t)(4 + words * 4);
 }
 
-static int make_leg(
-	struct peer_leg *l, const struct region_peer_leg *conf, struct region_peer_leg_state *state)
+static uint8_t put_rtp(uint8_t *at, const struct region_peer_leg *conf)
 {
 	bool with_mid = conf->mid_ext_id != 0;
 	uint32_t ssrc_be = htonl(conf->ssrc);
 
-	*l = (struct peer_leg){ .state = state, .enabled = conf->enabled };
+	memset(at, 0, 12);
+	at[0] = (uint8_t)(2 << 6 | with_mid << 4);
+	at[1] = conf->payload_type;
+	memcpy(at + 8, &ssrc_be, 4);
+	return (uint8_t)(12 + (with_mid ? put_mid(at + 12, conf) : 0));
+}
+
+// The path's headers and behind them the leg's own.
+static void put_path(struct peer_leg *l, const struct frame_template *t)
+{
+	uint8_t rtp[PEER_RTP_HDR_MAX_BYTES];
+
+	memcpy(rtp, l->hdr + l->form.hdr_bytes, l->rtp_hdr_bytes);
+	memset(l->hdr, 0, sizeof(l->hdr));
+	memcpy(l->hdr, t->hdr, t->form.hdr_bytes);
+	memcpy(l->hdr + t->form.hdr_bytes, rtp, l->rtp_hdr_bytes);
+	l->form = t->form;
+}
+
+static int make_leg(struct peer *p, enum leg_kind leg, const struct region_peer_leg *conf,
+	struct region_peer_leg_state *state)
+{
+	bool with_mid = conf->mid_ext_id != 0;
+	struct peer_leg *l = &p->legs[leg];
+
+	*l = (struct peer_leg){ .state = state, .enabled = conf->enabled, .slot = p->slot };
 	if (!conf->enabled)
 		return 0;
 	if (conf->payload_type > 127 || conf->seq_base > 32767 || conf->mid_ext_id > 14)
@@ -33,12 +57,10 @@ static int make_leg(
 	l->ts_base = conf->ts_base;
 	l->ssrc = conf->ssrc;
 	l->seq_base = conf->seq_base;
-	l->hdr[0] = (uint8_t)(2 << 6 | with_mid << 4);
-	l->hdr[1] = conf->payload_type;
-	memcpy(l->hdr + 8, &ssrc_be, 4);
-	l->hdr_bytes = 12;
-	if (with_mid)
-		l->hdr_bytes = (uint8_t)(12 + put_mid(l->hdr + 12, conf));
+	l->index_shift = state->index_shift;
+	l->started = state->started;
+	l->rtp_hdr_bytes = put_rtp(l->hdr, conf);
+	put_path(l, &p->frame);
 	// An index of 0 would never be valid SRTCP for the libsrtp2 engine; both start at 1.
 	if (state->rtcp_index == 0)
 		state->rtcp_index = 1;
@@ -46,7 +68,7 @@ static int make_leg(
 }
 
 int peer_create(struct region_peer *shared, uint16_t slot, struct srtp_engine *engine, uint8_t dscp,
-	bool offload, struct peer **out)
+	enum frame_checksum checksum, struct peer **out)
 {
 	struct region_peer_conf conf = shared->conf;
 	struct peer *p;
@@ -66,14 +88,17 @@ int peer_create(struct region_peer *shared, uint16_t slot, struct srtp_engine *e
 		.key_id = conf.key_id,
 		.slot = slot,
 		.stream = conf.stream,
-		.stream_generation = conf.stream_generation,
-		.tag_bytes = srtp_profile_sizes(conf.profile).tag_bytes };
+		.stream_generation = conf.stream_generation };
 	memcpy(p->cname, conf.cname, REGION_CNAME_MAX);
-	rc = frame_template_make(&p->frame, &conf.path, dscp, offload);
+	rc = frame_template_make(&p->frame, &conf.path, dscp, checksum);
 	for (int leg = 0; rc == 0 && leg < LEG_COUNT; leg++)
-		rc = make_leg(&p->legs[leg], &conf.legs[leg], &shared->state.legs[leg]);
+		rc = make_leg(p, leg, &conf.legs[leg], &shared->state.legs[leg]);
 	if (rc == 0)
 		rc = srtp_session_create(engine, conf.profile, &conf.local, &conf.remote, &p->srtp);
+	for (int leg = 0; rc == 0 && leg < LEG_COUNT; leg++) {
+		p->legs[leg].srtp = p->srtp;
+		p->legs[leg].tag_bytes = srtp_profile_sizes(conf.profile).tag_bytes;
+	}
 	explicit_bzero(&conf, sizeof(conf));
 	if (rc < 0) {
 		free(p);
@@ -92,10 +117,12 @@ int peer_repath(struct peer *p, struct region_peer *shared, uint8_t dscp)
 	if (shared->conf.phase != REGION_PEER_READY || shared->conf.generation != p->generation ||
 		shared->conf.key_id != p->key_id)
 		return -ESTALE;
-	rc = frame_template_make(&frame, &path, dscp, p->frame.offload);
+	rc = frame_template_make(&frame, &path, dscp, p->frame.form.checksum);
 	if (rc < 0)
 		return rc;
 	p->frame = frame;
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		put_path(&p->legs[leg], &frame);
 	p->remote = path.remote;
 	return 0;
 }
@@ -106,4 +133,12 @@ void peer_destroy(struct peer *p)
 		return;
 	srtp_session_destroy(p->srtp);
 	free(p);
+}
+
+void peer_leg_begin(struct peer_leg *l, uint64_t seq)
+{
+	l->index_shift = (int64_t)l->seq_base - (int64_t)seq;
+	l->started = 1;
+	l->state->index_shift = l->index_shift;
+	l->state->started = 1;
 }

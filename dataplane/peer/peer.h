@@ -14,42 +14,58 @@ enum {
 	PEER_MID_MAX_BYTES = 16, // what a one-byte header extension holds (RFC 8285 4.2)
 	// Fixed header, 0xBEDE and length, id byte and MID, filled up to a word.
 	PEER_RTP_HDR_MAX_BYTES = 12 + 4 + 20,
+	PEER_HDR_ROOM_BYTES = 2 * REGION_LINE_BYTES, // copied by lines
 };
+
+static_assert(FRAME_HDR_MAX_BYTES + PEER_RTP_HDR_MAX_BYTES <= PEER_HDR_ROOM_BYTES,
+	"all headers of a packet");
 
 static_assert(40 + 8 + PEER_RTP_HDR_MAX_BYTES + SRTP_TAG_MAX_BYTES == REGION_OVERHEAD_BYTES,
 	"control judges packet sizes by it");
 
+// What sealing one packet of one leg takes, and no more: the fan-out walks these, two or three
+// lines a viewer.
 struct peer_leg {
+	// Ethernet to RTP with its extension: all but lengths, sums, marker, sequence, timestamp.
+	_Alignas(REGION_LINE_BYTES) uint8_t hdr[PEER_HDR_ROOM_BYTES];
+	struct srtp_session *srtp;	     // the peer's
 	struct region_peer_leg_state *state; // rw
+	struct frame_form form;
 	uint32_t ts_base;
+	uint16_t slot;
+	uint8_t rtp_hdr_bytes;
+	uint8_t tag_bytes;
+	int64_t index_shift; // of the state, while started
 	uint32_t ssrc;
 	uint16_t seq_base;
 	uint8_t enabled;
-	uint8_t hdr_bytes;
-	uint8_t hdr[PEER_RTP_HDR_MAX_BYTES]; // all but marker, sequence and timestamp
+	uint8_t started;
+	uint32_t fan_at; // place in the stream's list of this worker
 };
 
 struct peer {
+	struct peer_leg legs[LEG_COUNT];
 	struct srtp_session *srtp;
 	struct region_peer_state *state; // rw
 	struct frame_template frame;
-	struct peer_leg legs[LEG_COUNT];
 	struct net_addr remote;
 	uint32_t generation;
 	uint32_t key_id;
 	uint32_t stream_generation;
 	uint16_t slot;
 	uint16_t stream;
-	uint32_t fan_at; // place in the stream's list of this worker
-	uint8_t tag_bytes;
 	char cname[REGION_CNAME_MAX + 1];
 };
 
+static_assert(offsetof(struct peer_leg, srtp) == PEER_HDR_ROOM_BYTES &&
+		      offsetof(struct peer_leg, ssrc) <= PEER_HDR_ROOM_BYTES + REGION_LINE_BYTES,
+	"headers, then one line of all that a packet needs");
+
 // Make a peer from a slot that control says is READY. The slot is input: it is copied and checked.
-// dscp, offload: for the headers.
+// dscp, checksum: for the headers.
 // Return: 0; -EINVAL a slot that contradicts itself, -ENOMEM, other of srtp_session_create.
 int peer_create(struct region_peer *, uint16_t slot, struct srtp_engine *, uint8_t dscp,
-	bool offload, struct peer **out);
+	enum frame_checksum checksum, struct peer **out);
 
 // Take a changed path from the slot; keys, indices and replay windows stay.
 // Return: 0; -EINVAL as it is and nothing changed, -ESTALE the slot has other keys: make it anew.
@@ -58,17 +74,25 @@ int peer_repath(struct peer *, struct region_peer *, uint8_t dscp);
 // NULL is fine. Keys are wiped.
 void peer_destroy(struct peer *);
 
-// Write the RTP header of one packet.
-// Return: bytes.
-static inline uint16_t peer_put_rtp_header(
-	const struct peer_leg *l, uint8_t *at, uint16_t seq, uint32_t ts, bool marker)
+// The leg's first packet has the first of its sequence numbers.
+// seq: that packet's, of the stream's output.
+void peer_leg_begin(struct peer_leg *, uint64_t seq);
+
+// Write the headers of one packet, but for a checksum over the payload.
+// at: room of PEER_HDR_ROOM_BYTES, though fewer may stay; the payload comes after.
+static inline void peer_put_headers(const struct peer_leg *l, uint8_t *at, uint16_t seq,
+	uint32_t ts, bool marker, uint16_t payload_bytes)
 {
+	uint8_t *rtp = at + l->form.hdr_bytes;
 	uint32_t ts_be = htonl(ts + l->ts_base);
 	uint16_t seq_be = htons(seq);
 
-	memcpy(at, l->hdr, l->hdr_bytes);
-	at[1] |= (uint8_t)(marker << 7);
-	memcpy(at + 2, &seq_be, 2);
-	memcpy(at + 4, &ts_be, 4);
-	return l->hdr_bytes;
+	memcpy(at, l->hdr, REGION_LINE_BYTES);
+	if (l->form.hdr_bytes + l->rtp_hdr_bytes > REGION_LINE_BYTES)
+		memcpy(at + REGION_LINE_BYTES, l->hdr + REGION_LINE_BYTES, REGION_LINE_BYTES);
+	frame_put_lengths(
+		&l->form, at, (uint16_t)(l->rtp_hdr_bytes + payload_bytes + l->tag_bytes));
+	rtp[1] |= (uint8_t)(marker << 7);
+	memcpy(rtp + 2, &seq_be, 2);
+	memcpy(rtp + 4, &ts_be, 4);
 }

@@ -3,10 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include <rte_byteorder.h>
 #include <rte_ether.h>
-#include <rte_ip.h>
-#include <rte_udp.h>
 
 enum {
 	IPV4_FRAGMENT_BITS = 0x3fff, // more-fragments and the offset
@@ -187,16 +184,23 @@ static uint8_t *put_ip(uint8_t *at, const struct net_path *path, uint8_t dscp)
 	}
 }
 
-// Sum of 16-bit words as they stand in memory; even sizes only.
-static uint32_t sum_words(const void *data, size_t bytes)
+// What the port is told of a frame whose checksums it makes.
+static void ask_offload(struct frame_form *form)
 {
-	return rte_raw_cksum(data, bytes);
+	struct rte_mbuf m = { .l2_len = form->l2_bytes,
+		.l3_len = form->v6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr) };
+
+	form->tx_offload = m.tx_offload;
+	form->ol_flags = RTE_MBUF_F_TX_UDP_CKSUM |
+			 (form->v6 ? RTE_MBUF_F_TX_IPV6
+				   : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
 }
 
-int frame_template_make(
-	struct frame_template *t, const struct net_path *path, uint8_t dscp, bool offload)
+int frame_template_make(struct frame_template *t, const struct net_path *path, uint8_t dscp,
+	enum frame_checksum checksum)
 {
 	uint32_t ip_bytes = path->local.family == NET_IPV6 ? 16 : 4;
+	struct frame_form *form = &t->form;
 	struct rte_udp_hdr *udp;
 	uint8_t *at, *ip;
 
@@ -204,75 +208,69 @@ int frame_template_make(
 		(path->local.family != NET_IPV4 && path->local.family != NET_IPV6) || dscp > 63)
 		return -EINVAL;
 	memset(t, 0, sizeof(*t));
-	t->v6 = path->local.family == NET_IPV6;
-	t->offload = offload;
+	form->v6 = path->local.family == NET_IPV6;
+	form->checksum = form->v6 && checksum == FRAME_CHECKSUM_ZERO ? FRAME_CHECKSUM_SOFTWARE
+								     : checksum;
 	ip = put_ethernet(t->hdr, path);
-	t->l2_bytes = (uint8_t)(ip - t->hdr);
+	form->l2_bytes = (uint8_t)(ip - t->hdr);
 	at = put_ip(ip, path, dscp);
-	if (!t->v6)
-		t->ip_sum = sum_words(ip, sizeof(struct rte_ipv4_hdr));
+	if (!form->v6)
+		form->ip_sum = frame_sum(ip, sizeof(struct rte_ipv4_hdr));
 	udp = (struct rte_udp_hdr *)at;
 	udp->src_port = path->local.port_be;
 	udp->dst_port = path->remote.port_be;
-	t->hdr_bytes = (uint8_t)(at + sizeof(*udp) - t->hdr);
-	t->pseudo_sum = sum_words(path->local.ip, ip_bytes) + sum_words(path->remote.ip, ip_bytes) +
-			RTE_BE16(IPPROTO_UDP) + udp->src_port + udp->dst_port;
+	form->hdr_bytes = (uint8_t)(at + sizeof(*udp) - t->hdr);
+	form->pseudo_sum = (uint32_t)frame_sum(path->local.ip, ip_bytes) +
+			   frame_sum(path->remote.ip, ip_bytes) + RTE_BE16(IPPROTO_UDP) +
+			   udp->src_port + udp->dst_port;
+	if (checksum == FRAME_CHECKSUM_OFFLOAD)
+		ask_offload(form);
 	return 0;
 }
 
-static uint16_t fold(uint32_t sum)
+// The compiler makes vectors of the loop, one version a kind of CPU, chosen when the program
+// starts. A plain build's SSE2 takes 340 cycles for 1200 bytes.
+__attribute__((optimize("O3"), target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+uint16_t
+frame_sum(const void *data, size_t bytes)
 {
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
-}
+	const uint8_t *at = data;
+	size_t n_words = bytes / 4;
+	uint64_t sum = 0;
 
-static void stamp_ip(const struct frame_template *t, uint8_t *ip_at, uint16_t udp_bytes)
-{
-	if (t->v6) {
-		((struct rte_ipv6_hdr *)ip_at)->payload_len = rte_cpu_to_be_16(udp_bytes);
-	} else {
-		struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)ip_at;
+	for (size_t i = 0; i < n_words; i++) {
+		uint32_t word;
 
-		ip->total_length = rte_cpu_to_be_16((uint16_t)(udp_bytes + sizeof(*ip)));
-		ip->hdr_checksum = t->offload ? 0 : (uint16_t)~fold(t->ip_sum + ip->total_length);
+		memcpy(&word, at + 4 * i, 4);
+		sum += word;
 	}
+	for (size_t i = 4 * n_words; i < bytes; i++)
+		sum += (uint64_t)at[i] << (i & 1 ? 8 : 0);
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+	return frame_fold((uint32_t)sum);
 }
 
 // The length counts twice: in the pseudo header and in the UDP header.
-static uint16_t udp_checksum(
-	const struct frame_template *t, const void *payload, uint32_t bytes, uint16_t len_be)
+void frame_put_sum(const struct frame_form *form, uint8_t *frame, uint16_t payload_bytes)
 {
-	uint32_t sum = t->pseudo_sum + 2u * len_be + rte_raw_cksum(payload, bytes);
-	uint16_t folded = (uint16_t)~fold(sum);
+	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(frame + form->hdr_bytes - sizeof(*udp));
+	uint16_t sum = (uint16_t)~frame_fold(
+		form->pseudo_sum + 2u * udp->dgram_len + frame_sum(udp + 1, payload_bytes));
 
-	return folded ? folded : 0xffff;
-}
-
-static void offload_request(const struct frame_template *t, struct rte_mbuf *m)
-{
-	m->l2_len = t->l2_bytes;
-	m->l3_len = t->v6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr);
-	m->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM |
-		       (t->v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
+	udp->dgram_cksum = sum ? sum : 0xffff;
 }
 
 void frame_stamp(const struct frame_template *t, struct rte_mbuf *m)
 {
-	const void *payload = rte_pktmbuf_mtod(m, const void *);
+	const struct frame_form *form = &t->form;
 	uint16_t payload_bytes = m->data_len;
-	uint16_t udp_bytes = (uint16_t)(payload_bytes + sizeof(struct rte_udp_hdr));
-	uint8_t *at = (uint8_t *)rte_pktmbuf_prepend(m, t->hdr_bytes);
-	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(at + t->hdr_bytes - sizeof(*udp));
+	uint8_t *frame = (uint8_t *)rte_pktmbuf_prepend(m, form->hdr_bytes);
 
-	memcpy(at, t->hdr, t->hdr_bytes);
-	stamp_ip(t, at + t->l2_bytes, udp_bytes);
-	udp->dgram_len = rte_cpu_to_be_16(udp_bytes);
-	if (t->offload) {
-		offload_request(t, m);
-		udp->dgram_cksum = fold(
-			t->pseudo_sum - udp->src_port - udp->dst_port + udp->dgram_len);
-		return;
-	}
-	udp->dgram_cksum = udp_checksum(t, payload, payload_bytes, udp->dgram_len);
+	memcpy(frame, t->hdr, form->hdr_bytes);
+	frame_put_lengths(form, frame, payload_bytes);
+	m->ol_flags |= form->ol_flags;
+	m->tx_offload = form->tx_offload;
+	if (form->checksum == FRAME_CHECKSUM_SOFTWARE)
+		frame_put_sum(form, frame, payload_bytes);
 }

@@ -5,7 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rte_byteorder.h>
+#include <rte_ip.h>
 #include <rte_mbuf.h>
+#include <rte_udp.h>
 
 #include "dataplane/abi/drop.h"
 #include "dataplane/abi/net.h"
@@ -27,22 +30,80 @@ struct frame {
 // Return:  0; else drop_as_error() of the reason.
 int frame_parse(const struct rte_mbuf *, uint8_t port_id, struct frame *out);
 
+// Who makes the checksums of what leaves.
+enum frame_checksum {
+	FRAME_CHECKSUM_SOFTWARE,
+	FRAME_CHECKSUM_OFFLOAD, // the port
+	FRAME_CHECKSUM_ZERO,	// UDP over IPv4 goes without (RFC 768); over IPv6 in software
+};
+
+// What finishing prebuilt headers takes beside their bytes.
+struct frame_form {
+	uint64_t ol_flags; // of the mbuf
+	uint64_t tx_offload;
+	uint32_t ip_sum;     // IPv4: partial sum of the header without total length
+	uint32_t pseudo_sum; // partial sum of addresses, protocol and ports, without lengths
+	uint8_t l2_bytes;
+	uint8_t hdr_bytes; // up to and with UDP
+	uint8_t v6;
+	uint8_t checksum; // enum frame_checksum
+};
+
 // Headers for one path, complete but for lengths and checksums.
 struct frame_template {
 	uint8_t hdr[FRAME_HDR_MAX_BYTES];
-	uint8_t hdr_bytes;
-	uint8_t l2_bytes;
-	uint8_t v6;
-	uint8_t offload;     // the port computes the checksums
-	uint32_t ip_sum;     // IPv4: partial sum of the header without total length
-	uint32_t pseudo_sum; // partial sum of addresses, protocol and ports, without lengths
+	struct frame_form form;
 };
 
 // dscp:    0 to 63.
 // Return:  0; -EINVAL a path with no or with mixed address families.
 int frame_template_make(
-	struct frame_template *, const struct net_path *path, uint8_t dscp, bool offload);
+	struct frame_template *, const struct net_path *path, uint8_t dscp, enum frame_checksum);
 
 // Stamp the headers in front of a payload that already stands in the mbuf.
 // m: data points at the payload, one segment, with hdr_bytes of headroom.
 void frame_stamp(const struct frame_template *, struct rte_mbuf *m);
+
+// Internet checksum's sum over any bytes, as 16-bit words of memory order, folded to 16 bits.
+uint16_t frame_sum(const void *data, size_t bytes);
+
+// With FRAME_CHECKSUM_SOFTWARE, once the payload is final.
+// frame: the headers, the payload behind them.
+void frame_put_sum(const struct frame_form *, uint8_t *frame, uint16_t payload_bytes);
+
+static inline uint16_t frame_fold(uint32_t sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+static inline void frame_put_ipv4(const struct frame_form *form, uint8_t *ip_at, uint16_t udp_bytes)
+{
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)ip_at;
+
+	ip->total_length = rte_cpu_to_be_16((uint16_t)(udp_bytes + sizeof(*ip)));
+	ip->hdr_checksum = form->checksum == FRAME_CHECKSUM_OFFLOAD
+				   ? 0
+				   : (uint16_t)~frame_fold(form->ip_sum + ip->total_length);
+}
+
+// Lengths, the IPv4 checksum, and of UDP's what can be known before the payload is.
+// frame: a copy of the prebuilt headers.
+static inline void frame_put_lengths(
+	const struct frame_form *form, uint8_t *frame, uint16_t payload_bytes)
+{
+	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(frame + form->hdr_bytes -
+							 sizeof(struct rte_udp_hdr));
+	uint16_t udp_bytes = (uint16_t)(payload_bytes + sizeof(*udp));
+
+	if (form->v6)
+		((struct rte_ipv6_hdr *)(frame + form->l2_bytes))->payload_len = rte_cpu_to_be_16(
+			udp_bytes);
+	else
+		frame_put_ipv4(form, frame + form->l2_bytes, udp_bytes);
+	udp->dgram_len = rte_cpu_to_be_16(udp_bytes);
+	if (form->checksum == FRAME_CHECKSUM_OFFLOAD)
+		udp->dgram_cksum = frame_fold(
+			form->pseudo_sum - udp->src_port - udp->dst_port + udp->dgram_len);
+}

@@ -128,8 +128,10 @@ static void fill_port_conf(const struct port_set *set, const struct rte_eth_dev_
 {
 	uint64_t rss = (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP) & info->flow_type_rss_offloads;
 
-	*out = (struct rte_eth_conf){ .txmode.offloads = set->offload ? WANTED_OFFLOADS : 0,
-		.rxmode.offloads = info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_CHECKSUM };
+	*out = (struct rte_eth_conf){
+		.txmode.offloads = set->checksum == FRAME_CHECKSUM_OFFLOAD ? WANTED_OFFLOADS : 0,
+		.rxmode.offloads = info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_CHECKSUM
+	};
 	if (n_queues > 1 && rss) {
 		out->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		out->rx_adv_conf.rss_conf.rss_hf = rss;
@@ -173,18 +175,36 @@ static void share_out(struct port_set *set, uint16_t port_id, uint16_t queue, ui
 	share->rx[share->n_rx++] = pair;
 }
 
-static int configure_ports(struct port_set *set)
+// Return: 0; -ENOTSUP the ports cannot do what is asked for, logged.
+static int choose_checksum(struct port_set *set, enum conf_checksum sums, bool capable)
+{
+	if (sums == CONF_CHECKSUM_OFFLOAD && !capable) {
+		log_error(
+			"[dataplane] udp_checksum: this port cannot make checksums; expected auto, "
+			"software or zero");
+		return -ENOTSUP;
+	}
+	if (sums == CONF_CHECKSUM_ZERO)
+		set->checksum = FRAME_CHECKSUM_ZERO;
+	else if (capable && sums != CONF_CHECKSUM_SOFTWARE)
+		set->checksum = FRAME_CHECKSUM_OFFLOAD;
+	else
+		set->checksum = FRAME_CHECKSUM_SOFTWARE;
+	return 0;
+}
+
+static int configure_ports(struct port_set *set, enum conf_checksum sums)
 {
 	uint16_t n_queues = set->interface[0] ? 1 : set->n_workers;
 	uint16_t port_id;
 	int rc;
 
-	set->offload = true;
+	bool capable = true;
 	RTE_ETH_FOREACH_DEV(port_id)
 	{
 		if (set->n_ports == PORT_MAX_QUEUES || (!set->interface[0] && set->n_ports == 1))
 			break;
-		set->offload &= port_offloads(port_id) != 0;
+		capable &= port_offloads(port_id) != 0;
 		set->ports[set->n_ports++] = port_id;
 	}
 	if (set->n_ports == 0) {
@@ -192,6 +212,9 @@ static int configure_ports(struct port_set *set)
 			  "vfio-pci and free?");
 		return -ENODEV;
 	}
+	rc = choose_checksum(set, sums, capable);
+	if (rc < 0)
+		return rc;
 	for (uint16_t p = 0; p < set->n_ports; p++) {
 		// Each AF_XDP port attaches a copy of the program, and an interface carries one at
 		// a time: the one before goes, the last stays.
@@ -224,6 +247,7 @@ static int start_ports(struct port_set *set)
 
 struct private_configure {
 	struct port_set *set;
+	enum conf_checksum sums;
 	int rc;
 };
 
@@ -242,13 +266,13 @@ static void *configure_privately(void *arg)
 			strerror(errno));
 		return NULL;
 	}
-	p->rc = configure_ports(p->set);
+	p->rc = configure_ports(p->set, p->sums);
 	return NULL;
 }
 
-static int configure_ports_af_xdp(struct port_set *set)
+static int configure_ports_af_xdp(struct port_set *set, enum conf_checksum sums)
 {
-	struct private_configure p = { .set = set };
+	struct private_configure p = { .set = set, .sums = sums };
 	pthread_t thread;
 	int rc = pthread_create(&thread, NULL, configure_privately, &p);
 
@@ -268,7 +292,8 @@ static int publish(const struct conf *conf, uint32_t gid)
 	return rc;
 }
 
-int port_set_open(struct port_set *set, const char *ifname, uint16_t n_workers, uint16_t priv_bytes)
+int port_set_open(struct port_set *set, const char *ifname, uint16_t n_workers, uint16_t priv_bytes,
+	enum conf_checksum sums)
 {
 	int rc;
 
@@ -276,7 +301,7 @@ int port_set_open(struct port_set *set, const char *ifname, uint16_t n_workers, 
 	snprintf(set->interface, sizeof(set->interface), "%.63s", ifname);
 	rc = make_pools(set, priv_bytes);
 	if (rc == 0)
-		rc = ifname[0] ? configure_ports_af_xdp(set) : configure_ports(set);
+		rc = ifname[0] ? configure_ports_af_xdp(set, sums) : configure_ports(set, sums);
 	return rc < 0 ? rc : start_ports(set);
 }
 
@@ -299,7 +324,8 @@ int port_set_start(const struct conf *conf, uint32_t gid, uint16_t priv_bytes, s
 	if (rc < 0)
 		return rc;
 	set->eal_started = true;
-	rc = port_set_open(set, ifname, conf->dataplane.n_cores, priv_bytes);
+	rc = port_set_open(
+		set, ifname, conf->dataplane.n_cores, priv_bytes, conf->dataplane.udp_checksum);
 	if (rc == 0 && ifname[0])
 		rc = publish(conf, gid);
 	return rc;

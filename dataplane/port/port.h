@@ -11,6 +11,7 @@
 
 #include "dataplane/abi/conf.h"
 #include "dataplane/abi/region.h"
+#include "dataplane/port/frame.h"
 
 enum {
 	PORT_MAX_QUEUES = 16, // receive queues a worker may own
@@ -39,8 +40,8 @@ struct port_set {
 	uint16_t n_workers;
 	uint16_t ports[PORT_MAX_QUEUES];
 	uint16_t n_ports;
-	bool offload;	    // UDP and IPv4 checksums on send
-	char interface[64]; // AF_XDP: where the program is attached; ""
+	enum frame_checksum checksum; // of what is sent
+	char interface[64];	      // AF_XDP: where the program is attached; ""
 	bool eal_started;
 	int claim_fd; // AF_XDP: says that we serve the interface
 };
@@ -54,9 +55,12 @@ int port_set_start(const struct conf *, uint32_t gid, uint16_t priv_bytes, struc
 // The part of it that follows the EAL's start, for programs with EAL arguments of their own: make
 // the pools, configure and start the ports that the EAL found.
 // set:    zero but for claim_fd (-1) and eal_started.
+// sums:   as configured; offload is refused where a port cannot.
 // ifname: the interface that our steering program serves; "" any other device.
+// sums:   as configured; offload is refused where a port cannot.
 // Return: 0; -errno, logged. port_set_stop is right after a failure too.
-int port_set_open(struct port_set *, const char *ifname, uint16_t n_workers, uint16_t priv_bytes);
+int port_set_open(struct port_set *, const char *ifname, uint16_t n_workers, uint16_t priv_bytes,
+	enum conf_checksum sums);
 
 // Stop ports, detach and unpublish the program, clean the EAL up. The workers must have ended.
 void port_set_stop(struct port_set *);

@@ -37,6 +37,7 @@ static const struct row {
 	{ "dataplane", "idle", "sleep", FIELD(dataplane.idle), CONF_IDLE_SLEEP },
 	{ "dataplane", "idle_sleep_us", "5000", FIELD(dataplane.idle_sleep_us), 5000 },
 	{ "dataplane", "engine", "libsrtp2", FIELD(dataplane.engine), CONF_ENGINE_LIBSRTP2 },
+	{ "dataplane", "udp_checksum", "zero", FIELD(dataplane.udp_checksum), CONF_CHECKSUM_ZERO },
 	{ "dataplane", "memory_mib", "512", FIELD(dataplane.memory_mib), 512 },
 	{ "dataplane", "max_peers", "65536", FIELD(dataplane.max_peers), 65536 },
 	{ "dataplane", "max_streams", "1", FIELD(dataplane.max_streams), 1 },

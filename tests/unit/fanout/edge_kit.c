@@ -312,7 +312,7 @@ void kit_feed_to(uint16_t worker, const struct net_addr *from, const struct net_
 	struct frame_template frame;
 
 	assert_non_null(m);
-	assert_int_equal(frame_template_make(&frame, &path, 0, false), 0);
+	assert_int_equal(frame_template_make(&frame, &path, 0, FRAME_CHECKSUM_SOFTWARE), 0);
 	memcpy(rte_pktmbuf_append(m, payload_bytes), payload, payload_bytes);
 	frame_stamp(&frame, m);
 	assert_int_equal(rte_ring_enqueue(rx_rings[worker], m), 0);
@@ -368,13 +368,10 @@ static uint8_t dscp_of(const uint8_t *ip)
 	return traffic_class >> 2;
 }
 
-uint16_t kit_sent(uint16_t worker, struct net_addr *to, uint8_t pkt[KIT_PKT_BYTES])
+static uint16_t read_sent(struct rte_mbuf *m, struct net_addr *to, uint8_t pkt[KIT_PKT_BYTES])
 {
-	struct rte_mbuf *m;
 	struct frame f;
 
-	if (rte_ring_dequeue(tx_rings[worker], (void **)&m) < 0)
-		return 0;
 	assert_int_equal(frame_parse(m, 0, &f), 0);
 	assert_int_equal(f.path.remote.port_be, htons(KIT_MEDIA_PORT));
 	*to = f.path.local;
@@ -382,6 +379,34 @@ uint16_t kit_sent(uint16_t worker, struct net_addr *to, uint8_t pkt[KIT_PKT_BYTE
 	memcpy(pkt, rte_pktmbuf_mtod_offset(m, uint8_t *, f.payload_off), f.payload_bytes);
 	rte_pktmbuf_free(m);
 	return f.payload_bytes;
+}
+
+uint16_t kit_sent(uint16_t worker, struct net_addr *to, uint8_t pkt[KIT_PKT_BYTES])
+{
+	struct rte_mbuf *m;
+
+	if (rte_ring_dequeue(tx_rings[worker], (void **)&m) < 0)
+		return 0;
+	return read_sent(m, to, pkt);
+}
+
+// All that waits goes round once, so that the others keep their order.
+uint16_t kit_sent_to(uint16_t worker, const struct net_addr *to, uint8_t pkt[KIT_PKT_BYTES])
+{
+	struct rte_mbuf *m = NULL, *found = NULL;
+	struct net_addr dest;
+
+	for (unsigned int n = kit_sent_count(worker); n > 0; n--) {
+		struct frame f;
+
+		rte_ring_dequeue(tx_rings[worker], (void **)&m);
+		assert_int_equal(frame_parse(m, 0, &f), 0);
+		if (!found && net_addr_equal(&f.path.local, to))
+			found = m;
+		else
+			rte_ring_enqueue(tx_rings[worker], m);
+	}
+	return found ? read_sent(found, &dest, pkt) : 0;
 }
 
 unsigned int kit_sent_count(uint16_t worker)

@@ -107,6 +107,9 @@ void kit_step_ms(uint16_t worker, unsigned int ms);
 // The next datagram that the worker sent.
 // Return: its payload's size; 0: there is none.
 uint16_t kit_sent(uint16_t worker, struct net_addr *to, uint8_t pkt[KIT_PKT_BYTES]);
+// The next one that the worker sent to an address, whatever went elsewhere before it.
+// Return: its payload's size; 0: there is none.
+uint16_t kit_sent_to(uint16_t worker, const struct net_addr *to, uint8_t pkt[KIT_PKT_BYTES]);
 unsigned int kit_sent_count(uint16_t worker);
 
 // Sent datagrams of no interest.

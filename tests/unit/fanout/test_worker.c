@@ -62,7 +62,7 @@ static void media_reaches_every_profile(void **state)
 		assert_int_equal(kit.region.peers[slot].state.legs[LEG_VIDEO].packets, 300);
 		assert_int_equal(kit.region.peers[slot].state.legs[LEG_VIDEO].next_index,
 			v[slot].conf->legs[LEG_VIDEO].seq_base + 300u);
-		assert_int_equal(kit.region.peers[slot].state.drops, 0);
+		assert_int_equal(kit.region.peers[slot].state.legs[LEG_VIDEO].drops, 0);
 		kit_viewer_fini(&v[slot]);
 	}
 }
@@ -314,7 +314,7 @@ static void no_buffers_left(void **state)
 		n++;
 	kit_step(0);
 	assert_int_equal(kit.region.workers[0].drops[DROP_NO_MBUF], 1);
-	assert_int_equal(kit.region.peers[0].state.drops, 1);
+	assert_int_equal(kit.region.peers[0].state.legs[LEG_AUDIO].drops, 1);
 	assert_int_equal(kit_sent_count(0), 0);
 	rte_pktmbuf_free_bulk(taken, n);
 	feed(0, LEG_AUDIO, &p[1]);

@@ -260,15 +260,15 @@ static void stamp_into(const struct frame_template *t, uint8_t buf[BUF_BYTES],
 static void stamped_must_be(
 	const struct rte_mbuf *m, const struct frame_template *t, bool v6, uint16_t payload_bytes)
 {
-	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *) + t->l2_bytes;
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *) + t->form.l2_bytes;
 	const uint8_t *udp = ip + (v6 ? 40 : 20);
 	struct frame f;
 
-	assert_int_equal(m->data_len, t->hdr_bytes + payload_bytes);
+	assert_int_equal(m->data_len, t->form.hdr_bytes + payload_bytes);
 	assert_int_equal(m->pkt_len, m->data_len);
 	assert_int_equal(frame_parse(m, PORT_ID, &f), 0);
 	assert_int_equal(f.payload_bytes, payload_bytes);
-	assert_int_equal(f.payload_off, t->hdr_bytes);
+	assert_int_equal(f.payload_off, t->form.hdr_bytes);
 	assert_int_equal(v6 ? (ip[0] & 0xf) << 4 | ip[1] >> 4 : ip[1], 34 << 2); // DSCP
 	assert_int_equal(v6 ? ip[7] : ip[8], 64);
 	assert_true(udp[6] || udp[7]); // 0 would say: no checksum
@@ -285,8 +285,8 @@ static void stamped_is_right(void **state)
 		struct net_path path = path_make(v6, vlan);
 		struct frame_template t;
 
-		assert_int_equal(frame_template_make(&t, &path, 34, false), 0);
-		assert_int_equal(t.hdr_bytes, 14 + 4 * vlan + (v6 ? 40 : 20) + 8);
+		assert_int_equal(frame_template_make(&t, &path, 34, FRAME_CHECKSUM_SOFTWARE), 0);
+		assert_int_equal(t.form.hdr_bytes, 14 + 4 * vlan + (v6 ? 40 : 20) + 8);
 		for (uint16_t n = 0; n <= 1500; n++) {
 			uint8_t buf[BUF_BYTES];
 			struct rte_mbuf m;
@@ -313,7 +313,7 @@ static void zero_checksum_is_sent_as_ones(void **state)
 	struct frame_template t;
 	bool seen = false;
 
-	assert_int_equal(frame_template_make(&t, &path, 34, false), 0);
+	assert_int_equal(frame_template_make(&t, &path, 34, FRAME_CHECKSUM_SOFTWARE), 0);
 	for (uint32_t word = 0; word <= 0xffff; word++) {
 		uint8_t buf[BUF_BYTES], *udp;
 		struct rte_mbuf m;
@@ -342,7 +342,7 @@ static void offload_form(void **state)
 		struct rte_mbuf m;
 		uint32_t want;
 
-		assert_int_equal(frame_template_make(&t, &path, 34, true), 0);
+		assert_int_equal(frame_template_make(&t, &path, 34, FRAME_CHECKSUM_OFFLOAD), 0);
 		stamp_into(&t, buf, 333, 0, &m);
 		ip = buf + m.data_off + 18;
 		udp = ip + (v6 ? 40 : 20);
@@ -366,19 +366,19 @@ static void templates_refused(void **state)
 
 	memset(&untouched, 0x5a, sizeof(untouched));
 	t = untouched;
-	assert_int_equal(frame_template_make(&t, &good, 64, false), -EINVAL);
+	assert_int_equal(frame_template_make(&t, &good, 64, FRAME_CHECKSUM_SOFTWARE), -EINVAL);
 	path = good;
 	path.local.family = NET_NONE;
-	assert_int_equal(frame_template_make(&t, &path, 0, false), -EINVAL);
+	assert_int_equal(frame_template_make(&t, &path, 0, FRAME_CHECKSUM_SOFTWARE), -EINVAL);
 	path.remote.family = NET_NONE;
-	assert_int_equal(frame_template_make(&t, &path, 0, false), -EINVAL);
+	assert_int_equal(frame_template_make(&t, &path, 0, FRAME_CHECKSUM_SOFTWARE), -EINVAL);
 	path.local.family = path.remote.family = 5;
-	assert_int_equal(frame_template_make(&t, &path, 0, false), -EINVAL);
+	assert_int_equal(frame_template_make(&t, &path, 0, FRAME_CHECKSUM_SOFTWARE), -EINVAL);
 	path = good;
 	path.remote = path_make(true, false).remote;
-	assert_int_equal(frame_template_make(&t, &path, 0, false), -EINVAL);
+	assert_int_equal(frame_template_make(&t, &path, 0, FRAME_CHECKSUM_SOFTWARE), -EINVAL);
 	assert_memory_equal(&t, &untouched, sizeof(t));
-	assert_int_equal(frame_template_make(&t, &good, 63, false), 0);
+	assert_int_equal(frame_template_make(&t, &good, 63, FRAME_CHECKSUM_SOFTWARE), 0);
 }
 
 int main(void)
