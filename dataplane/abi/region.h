@@ -236,6 +236,7 @@ struct region_worker {
 	uint64_t sealed_packets;
 	uint64_t seal_cycles; // TSC cycles inside the SRTP engine, of RTP
 	uint64_t rx_bursts;   // that brought packets
+	uint64_t rx_missed;   // dropped by the port: its queue was full, or no buffer was free
 	uint64_t tx_bursts;   // that the port was given
 	uint64_t tx_waits;    // bursts of which it did not take all at once
 	uint64_t punted_packets;

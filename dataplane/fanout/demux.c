@@ -141,11 +141,13 @@ void demux_inbox(struct worker *w)
 	struct rte_mbuf *pkts[WORKER_BURST];
 
 	for (uint16_t from = 0; from < w->edge->n_workers; from++) {
-		unsigned int n;
+		unsigned int left = WORKER_INBOX_SLOTS, n;
 
-		if (from == w->id)
-			continue;
-		n = rte_ring_sc_dequeue_burst(w->inbox[from], (void **)pkts, WORKER_BURST, NULL);
-		demux_handed(w, pkts, n);
+		while (from != w->id && left) {
+			n = rte_ring_sc_dequeue_burst(
+				w->inbox[from], (void **)pkts, WORKER_BURST, NULL);
+			demux_handed(w, pkts, n);
+			left = n < WORKER_BURST ? 0 : left - n;
+		}
 	}
 }

@@ -54,6 +54,7 @@ static void gather(struct worker *w, struct rte_mbuf *m, const struct frame *f,
 		.generation = w->streams[ref.stream].generation,
 		.ts = p->ts,
 		.seq = p->seq,
+		.rx_ns = w->now_ns,
 		.payload_off = (uint16_t)(f->payload_off + p->payload_off),
 		.payload_bytes = p->payload_bytes };
 	b->pkts[b->n++] = m;

@@ -13,6 +13,11 @@ enum {
 	// but all else waits until the run is through: 40,000 are about 5 ms.
 	RUN_SEALS = 40000,
 	STEP_SEALS = 40000,
+	// A picture that waited longer is of no use: from the first of these on new access units
+	// are dropped, from the second on all of them.
+	LATE_MS = 100,
+	TOO_LATE_MS = 250,
+	NS_PER_MS = 1000000,
 };
 
 static uint32_t waiting(const struct fan *fan)
@@ -65,19 +70,35 @@ void lane_close(struct worker *w, uint16_t stream)
 	}
 }
 
+// Return: for how long the next packet to be served has waited.
+static uint64_t age_ns(const struct worker *w, const struct fan *fan)
+{
+	if (!waiting(fan))
+		return 0;
+	return w->now_ns - packet_of(fan->waiting[fan->head % LANE_SLOTS])->rx_ns;
+}
+
 // Judged where an access unit begins, by what is left for all of it; within one only when there is
 // no place at all.
-static bool must_shed(const struct worker *w, struct fan *fan, const struct packet *p)
+static bool shed_picture(const struct worker *w, struct fan *fan, const struct packet *p)
 {
-	bool full = waiting(fan) == LANE_SLOTS || w->n_waiting >= WORKER_WAITING_MAX;
+	uint64_t age_ms = age_ns(w, fan) / NS_PER_MS;
+	bool full = waiting(fan) == LANE_SLOTS || w->n_waiting >= WORKER_WAITING_MAX ||
+		    age_ms >= TOO_LATE_MS;
 	bool scarce = waiting(fan) > LANE_SLOTS / 4 * 3 ||
-		      w->n_waiting > WORKER_WAITING_MAX / 4 * 3;
+		      w->n_waiting > WORKER_WAITING_MAX / 4 * 3 || age_ms >= LATE_MS;
 
 	if (fan->shedding && p->ts == fan->shed_ts)
 		return true;
 	fan->shedding = full || (scarce && p->begins && !p->key && !p->params);
 	fan->shed_ts = p->ts;
 	return fan->shedding;
+}
+
+static bool must_shed(
+	const struct worker *w, struct fan *fan, enum leg_kind leg, const struct packet *p)
+{
+	return leg == LEG_VIDEO ? shed_picture(w, fan, p) : waiting(fan) == LANE_SLOTS;
 }
 
 void lane_put(
@@ -91,7 +112,7 @@ void lane_put(
 		return;
 	}
 	for (uint16_t i = 0; i < n; i++) {
-		if (must_shed(w, fan, packet_of(pkts[i]))) {
+		if (must_shed(w, fan, leg, packet_of(pkts[i]))) {
 			worker_drop(w, pkts[i], DROP_OVERLOAD);
 			continue;
 		}

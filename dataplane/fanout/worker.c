@@ -13,6 +13,8 @@
 
 enum {
 	HOUSE_MS = 10,
+	STATS_MS = 1000,
+	RX_A_LOOP = 512, // packets of one queue at most
 	IDLE_LOOPS = 64, // empty loops before the worker sleeps, in the idle mode that sleeps
 	NS_PER_MS = 1000000,
 };
@@ -128,6 +130,7 @@ void worker_fini(struct worker *w)
 	for (int leg = 0; leg < LEG_COUNT; leg++)
 		free(w->turns[leg].slots);
 	empty_inboxes(w);
+	rte_pktmbuf_free_bulk(w->tx, w->n_tx);
 	srtp_engine_destroy(w->engine);
 	free(w->streams);
 	free(w->peers);
@@ -137,19 +140,30 @@ void worker_fini(struct worker *w)
 
 // ---- the loop ----------------------------------------------------------------------------------
 
-static unsigned int receive(struct worker *w)
+// What waits, waits where it can be told apart: the port's queue is emptied, as far as it goes.
+static unsigned int receive_from(struct worker *w, const struct port_queue *q)
 {
 	struct rte_mbuf *pkts[WORKER_BURST];
 	unsigned int got = 0;
+	uint16_t n;
 
-	for (uint16_t i = 0; i < w->share->n_rx; i++) {
-		const struct port_queue *q = &w->share->rx[i];
-		uint16_t n = rte_eth_rx_burst(q->port_id, q->queue, pkts, WORKER_BURST);
-
+	do {
+		n = rte_eth_rx_burst(q->port_id, q->queue, pkts, WORKER_BURST);
 		if (n)
 			demux_burst(w, pkts, n, (uint8_t)q->port_id);
+		if (w->n_batches)
+			intake_flush(w);
 		got += n;
-	}
+	} while (n == WORKER_BURST && got < RX_A_LOOP);
+	return got;
+}
+
+static unsigned int receive(struct worker *w)
+{
+	unsigned int got = 0;
+
+	for (uint16_t i = 0; i < w->share->n_rx; i++)
+		got += receive_from(w, &w->share->rx[i]);
 	return got;
 }
 
@@ -177,9 +191,26 @@ static void notify_control(struct worker *w)
 		w->counters->events_lost++;
 }
 
+// What the port itself had to drop, no buffer being free. A port's first queue speaks for all of
+// it.
+static void read_missed(struct worker *w)
+{
+	struct rte_eth_stats stats;
+	uint64_t missed = 0;
+
+	for (uint16_t i = 0; i < w->share->n_rx; i++)
+		if (w->share->rx[i].queue == 0 &&
+			rte_eth_stats_get(w->share->rx[i].port_id, &stats) == 0)
+			missed += stats.imissed + stats.rx_nombuf;
+	w->counters->rx_missed = missed;
+	w->stats_ns = w->now_ns;
+}
+
 static void keep_house(struct worker *w)
 {
 	feedback_reports(w);
+	if (w->now_ns - w->stats_ns >= STATS_MS * (uint64_t)NS_PER_MS)
+		read_missed(w);
 	if (w->now_ns - w->house_ns < HOUSE_MS * (uint64_t)NS_PER_MS)
 		return;
 	w->house_ns = w->now_ns;
@@ -205,10 +236,9 @@ unsigned int worker_step(struct worker *w)
 	work = receive(w);
 	if (w->edge->n_workers > 1 && inbox_count(w)) {
 		demux_inbox(w);
+		intake_flush(w);
 		work++;
 	}
-	if (w->n_batches)
-		intake_flush(w);
 	work += lane_serve(w);
 	work += obey_control(w);
 	keep_house(w);

@@ -122,6 +122,7 @@ struct packet {
 	uint32_t generation;
 	uint32_t ts;	      // output
 	uint64_t seq;	      // output
+	uint64_t rx_ns;	      // CLOCK_MONOTONIC of the loop that received it
 	uint16_t payload_off; // from the mbuf's data
 	uint16_t payload_bytes;
 };
@@ -140,6 +141,7 @@ struct worker {
 	uint32_t report_at;	   // slot at which the next round of reports goes on
 	uint64_t report_ns;
 	uint64_t house_ns;
+	uint64_t stats_ns;
 	bool draining;
 	struct ring_command drain; // under way while draining
 	uint32_t drain_at;	   // peer slot where it goes on
