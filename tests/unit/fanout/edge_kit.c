@@ -414,10 +414,16 @@ unsigned int kit_sent_count(uint16_t worker)
 	return rte_ring_count(tx_rings[worker]);
 }
 
-void kit_forget_sent(uint16_t worker)
+void kit_forget_one(uint16_t worker)
 {
 	void *m;
 
-	while (rte_ring_dequeue(tx_rings[worker], &m) == 0)
+	if (rte_ring_dequeue(tx_rings[worker], &m) == 0)
 		rte_pktmbuf_free(m);
+}
+
+void kit_forget_sent(uint16_t worker)
+{
+	while (kit_sent_count(worker))
+		kit_forget_one(worker);
 }
