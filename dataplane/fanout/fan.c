@@ -17,23 +17,38 @@ enum {
 
 static_assert(WORKER_PAYLOAD_OFF >= (int)PEER_HDR_ROOM_BYTES, "headers stand before the payload");
 
-// Packets on their way through the engine, all of one leg. out is filled ahead of use.
-struct sealing {
-	struct srtp_seal_op ops[SEAL_BATCH];
-	struct rte_mbuf *out[SEAL_BATCH];
-	struct peer_leg *legs[SEAL_BATCH];
-	uint16_t n;
-	uint16_t n_out;
+// What is the same for all viewers of one packet.
+struct plain {
+	const uint8_t *payload;
+	uint64_t seq; // of the stream's output
+	uint32_t ts;
+	uint16_t payload_bytes;
+	bool marker;
 };
 
 // What is sent: packets kept from before and those that just came.
 struct run {
 	struct rte_mbuf *pkts[RUN_MAX];
+	struct plain plain[RUN_MAX];
 	uint16_t n;
 	uint16_t fresh; // from here on they are new to viewers that play already
 	uint16_t start; // from here on a viewer may begin; n: nowhere
+	uint64_t highest_seq;
 };
 
+// Packets on their way through the engine, all of one leg. out is filled ahead of use.
+struct sealing {
+	struct srtp_seal_op ops[SEAL_BATCH];
+	struct rte_mbuf *out[SEAL_BATCH];
+	struct peer_leg *legs[SEAL_BATCH];
+	uint32_t bytes; // of the frames
+	uint16_t n;
+	uint16_t n_out;
+	enum leg_kind leg;
+	bool sums; // some want their checksum in software
+};
+
+// One that the engine refused never was.
 static void undo_one(struct worker *w, struct sealing *s, uint16_t i)
 {
 	struct region_peer_leg_state *state = s->legs[i]->state;
@@ -41,7 +56,36 @@ static void undo_one(struct worker *w, struct sealing *s, uint16_t i)
 	state->packets--;
 	state->bytes -= s->ops[i].payload_bytes;
 	state->drops++;
+	s->bytes -= s->out[i]->pkt_len;
 	worker_drop(w, s->out[i], DROP_SEAL);
+}
+
+// Return: how many are left.
+static uint16_t undo_refused(struct worker *w, struct sealing *s, const int *status)
+{
+	uint16_t n = 0;
+
+	for (uint16_t i = 0; i < s->n; i++) {
+		if (status[i] != 0) {
+			undo_one(w, s, i);
+			continue;
+		}
+		s->legs[n] = s->legs[i];
+		s->out[n++] = s->out[i];
+	}
+	return n;
+}
+
+static void put_sums(struct sealing *s)
+{
+	for (uint16_t i = 0; i < s->n; i++) {
+		const struct frame_form *form = &s->legs[i]->form;
+		struct rte_mbuf *m = s->out[i];
+
+		if (form->checksum == FRAME_CHECKSUM_SOFTWARE)
+			frame_put_sum(form, rte_pktmbuf_mtod(m, uint8_t *),
+				(uint16_t)(m->data_len - form->hdr_bytes));
+	}
 }
 
 static void seal(struct worker *w, struct sealing *s)
@@ -49,39 +93,34 @@ static void seal(struct worker *w, struct sealing *s)
 	int status[SEAL_BATCH];
 	uint64_t from = rte_rdtsc();
 	unsigned int n_sealed = srtp_seal_rtp(w->engine, s->ops, s->n, status);
-	uint16_t n = 0;
 
 	w->counters->seal_cycles += rte_rdtsc() - from;
 	w->counters->sealed_packets += n_sealed;
-	for (uint16_t i = 0; i < s->n; i++) {
-		const struct frame_form *form = &s->legs[i]->form;
-		struct rte_mbuf *m = s->out[i];
-
-		if (unlikely(status[i] != 0)) {
-			undo_one(w, s, i);
-			continue;
-		}
-		if (form->checksum == FRAME_CHECKSUM_SOFTWARE)
-			frame_put_sum(form, rte_pktmbuf_mtod(m, uint8_t *),
-				(uint16_t)(m->data_len - form->hdr_bytes));
-		s->out[n++] = m;
-	}
-	tx_put_media(w, s->out, n);
+	if (unlikely(n_sealed < s->n))
+		s->n = undo_refused(w, s, status);
+	if (s->sums)
+		put_sums(s);
+	tx_put_media(w, s->out, s->n, s->bytes);
 	s->n = 0;
 	s->n_out = 0;
+	s->bytes = 0;
+	s->sums = false;
 }
 
-// Return: whether there is an mbuf for one more packet.
-static bool have_room(struct worker *w, struct sealing *s)
+// Return: whether there are mbufs for more packets.
+static bool refill(struct worker *w, struct sealing *s)
 {
-	if (s->n < s->n_out)
-		return true;
 	if (s->n)
 		seal(w, s);
 	if (rte_mempool_get_bulk(w->share->pool, (void **)s->out, SEAL_BATCH) < 0)
 		return false;
 	s->n_out = SEAL_BATCH;
 	return true;
+}
+
+static inline bool have_room(struct worker *w, struct sealing *s)
+{
+	return likely(s->n < s->n_out) || refill(w, s);
 }
 
 static void no_room(struct worker *w, struct peer_leg *l)
@@ -100,30 +139,32 @@ static void finish(struct worker *w, struct sealing *s)
 		seal(w, s);
 }
 
-static void add_op(struct sealing *s, enum leg_kind leg, struct peer_leg *l,
-	const struct rte_mbuf *in, uint64_t index)
+static inline void add_op(
+	struct sealing *s, struct peer_leg *l, const struct plain *plain, uint64_t index)
 {
-	const struct packet *pkt = packet_of((struct rte_mbuf *)(uintptr_t)in);
 	uint16_t rtp_bytes = l->rtp_hdr_bytes;
 	uint16_t hdr_bytes = (uint16_t)(l->form.hdr_bytes + rtp_bytes);
+	uint16_t bytes = (uint16_t)(hdr_bytes + plain->payload_bytes + l->tag_bytes);
 	struct rte_mbuf *m = s->out[s->n];
+	uint8_t *at = (uint8_t *)m->buf_addr + WORKER_PAYLOAD_OFF - hdr_bytes;
 
 	// What a fresh mbuf of the pool does not hold by itself.
 	m->data_off = (uint16_t)(WORKER_PAYLOAD_OFF - hdr_bytes);
 	m->port = RTE_MBUF_PORT_INVALID;
 	m->ol_flags = l->form.ol_flags;
 	m->tx_offload = l->form.tx_offload;
-	m->data_len = (uint16_t)(hdr_bytes + pkt->payload_bytes + l->tag_bytes);
-	m->pkt_len = m->data_len;
-	tx_mark(m, l->slot, leg);
-	peer_put_headers(l, rte_pktmbuf_mtod(m, uint8_t *), (uint16_t)index, pkt->ts, pkt->marker,
-		pkt->payload_bytes);
+	m->data_len = bytes;
+	m->pkt_len = bytes;
+	tx_mark(m, l->slot, s->leg);
+	peer_put_headers(l, at, (uint16_t)index, plain->ts, plain->marker, plain->payload_bytes);
 	s->ops[s->n] = (struct srtp_seal_op){ .session = l->srtp,
-		.payload = rte_pktmbuf_mtod_offset(in, const uint8_t *, pkt->payload_off),
-		.pkt = rte_pktmbuf_mtod_offset(m, uint8_t *, l->form.hdr_bytes),
+		.payload = plain->payload,
+		.pkt = at + l->form.hdr_bytes,
 		.hdr_bytes = rtp_bytes,
-		.payload_bytes = pkt->payload_bytes,
+		.payload_bytes = plain->payload_bytes,
 		.index = index };
+	s->bytes += bytes;
+	s->sums |= l->form.checksum == FRAME_CHECKSUM_SOFTWARE;
 	s->legs[s->n++] = l;
 }
 
@@ -139,19 +180,23 @@ static bool begin(struct worker *w, struct sealing *s, struct peer_leg *l, uint6
 	return true;
 }
 
-static void send_to_viewer(struct worker *w, struct sealing *s, struct peer_leg *l,
-	enum leg_kind leg, const struct run *run)
+static void send_to_viewer(
+	struct worker *w, struct sealing *s, struct peer_leg *l, const struct run *run)
 {
 	struct region_peer_leg_state *state = l->state;
 	uint16_t i = l->started ? run->fresh : run->start;
+	uint64_t packets = 0, bytes = 0, next_index;
 
-	if (i == run->n)
+	if (i == run->n || (!l->started && !begin(w, s, l, run->plain[i].seq)))
 		return;
-	if (!l->started && !begin(w, s, l, packet_of(run->pkts[i])->seq))
-		return;
+	// The indices count before the packets exist: a crash in between wastes some, never repeats
+	// one.
+	next_index = run->highest_seq + (uint64_t)l->index_shift + 1;
+	if ((int64_t)next_index > (int64_t)state->next_index)
+		state->next_index = next_index;
 	for (; i < run->n; i++) {
-		const struct packet *pkt = packet_of(run->pkts[i]);
-		int64_t index = (int64_t)pkt->seq + l->index_shift;
+		const struct plain *plain = &run->plain[i];
+		int64_t index = (int64_t)plain->seq + l->index_shift;
 
 		// A packet from before this viewer's first would need an index from before it too.
 		if (unlikely(index < l->seq_base))
@@ -160,14 +205,12 @@ static void send_to_viewer(struct worker *w, struct sealing *s, struct peer_leg 
 			no_room(w, l);
 			continue;
 		}
-		// The index counts before the packet exists: a crash in between wastes one, never
-		// repeats one.
-		if ((uint64_t)index >= state->next_index)
-			state->next_index = (uint64_t)index + 1;
-		state->packets++;
-		state->bytes += pkt->payload_bytes;
-		add_op(s, leg, l, run->pkts[i], (uint64_t)index);
+		add_op(s, l, plain, (uint64_t)index);
+		packets++;
+		bytes += plain->payload_bytes;
 	}
+	state->packets += packets;
+	state->bytes += bytes;
 }
 
 // Video begins at the first packet of a key frame's access unit, sound anywhere.
@@ -213,15 +256,31 @@ static void keep_prefix(struct fan *fan, const struct run *run)
 		fan->prefix[fan->n_prefix++] = run->pkts[i];
 }
 
+static void add_plain(struct run *run, struct rte_mbuf *m)
+{
+	const struct packet *p = packet_of(m);
+
+	run->plain[run->n] = (struct plain){
+		.payload = rte_pktmbuf_mtod_offset(m, const uint8_t *, p->payload_off),
+		.seq = p->seq,
+		.ts = p->ts,
+		.payload_bytes = p->payload_bytes,
+		.marker = p->marker,
+	};
+	run->pkts[run->n++] = m;
+	run->highest_seq = RTE_MAX(run->highest_seq, p->seq);
+}
+
 static void make_run(
 	struct run *run, struct fan *fan, enum leg_kind leg, struct rte_mbuf **pkts, uint16_t n)
 {
 	run->n = 0;
+	run->highest_seq = 0;
 	for (uint16_t i = 0; i < fan->n_prefix; i++)
-		run->pkts[run->n++] = fan->prefix[i];
+		add_plain(run, fan->prefix[i]);
 	run->fresh = run->n;
 	for (uint16_t i = 0; i < n; i++)
-		run->pkts[run->n++] = pkts[i];
+		add_plain(run, pkts[i]);
 	run->start = find_start(run, leg);
 }
 
@@ -247,8 +306,13 @@ static void next_turn(struct fan *fan)
 
 static void send_to_all(struct worker *w, struct fan *fan, enum leg_kind leg, const struct run *run)
 {
-	struct sealing sealing = { 0 };
+	struct sealing sealing;
 
+	sealing.leg = leg;
+	sealing.n = 0;
+	sealing.n_out = 0;
+	sealing.bytes = 0;
+	sealing.sums = false;
 	for (uint32_t i = 0; i < AHEAD && i < fan->n_viewers; i++)
 		fetch_viewer(viewer_at(fan, i));
 	for (uint32_t i = 0; i < fan->n_viewers; i++) {
@@ -256,7 +320,7 @@ static void send_to_all(struct worker *w, struct fan *fan, enum leg_kind leg, co
 			fetch_viewer(viewer_at(fan, i + AHEAD));
 		if (i + AHEAD - 1 < fan->n_viewers)
 			rte_prefetch0(viewer_at(fan, i + AHEAD - 1)->state);
-		send_to_viewer(w, &sealing, viewer_at(fan, i), leg, run);
+		send_to_viewer(w, &sealing, viewer_at(fan, i), run);
 	}
 	finish(w, &sealing);
 	next_turn(fan);

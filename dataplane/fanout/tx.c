@@ -14,23 +14,25 @@ enum {
 void tx_put(struct worker *w, struct rte_mbuf *m)
 {
 	m->hash.usr = 0;
+	w->tx_bytes += m->pkt_len;
 	w->tx[w->n_tx++] = m;
 	if (w->n_tx == WORKER_TX_BATCH)
 		tx_flush(w);
 }
 
-void tx_put_media(struct worker *w, struct rte_mbuf **pkts, uint16_t n)
+void tx_put_media(struct worker *w, struct rte_mbuf **pkts, uint16_t n, uint32_t bytes)
 {
-	while (n) {
-		uint16_t part = RTE_MIN(n, (uint16_t)(WORKER_TX_BATCH - w->n_tx));
+	uint16_t room = (uint16_t)(WORKER_TX_BATCH - w->n_tx);
+	uint16_t part = RTE_MIN(n, room);
 
-		memcpy(w->tx + w->n_tx, pkts, part * sizeof(struct rte_mbuf *));
-		w->n_tx += part;
-		pkts += part;
-		n -= part;
-		if (w->n_tx == WORKER_TX_BATCH)
-			tx_flush(w);
-	}
+	w->tx_bytes += bytes;
+	memcpy(w->tx + w->n_tx, pkts, part * sizeof(struct rte_mbuf *));
+	w->n_tx += part;
+	if (w->n_tx < WORKER_TX_BATCH)
+		return;
+	tx_flush(w);
+	memcpy(w->tx, pkts + part, (n - part) * sizeof(struct rte_mbuf *));
+	w->n_tx = (uint16_t)(n - part);
 }
 
 // Keep giving the port what it did not take at once, as long as it moves.
@@ -71,23 +73,20 @@ static void drop_unsent(struct worker *w, struct rte_mbuf *m)
 void tx_flush(struct worker *w)
 {
 	const struct port_queue *q = &w->share->tx;
-	uint64_t bytes = 0;
 	uint16_t sent;
 
 	if (w->n_tx == 0)
 		return;
-	// A sent mbuf is the driver's: add up before.
-	for (uint16_t i = 0; i < w->n_tx; i++)
-		bytes += w->tx[i]->pkt_len;
 	sent = rte_eth_tx_burst(q->port_id, q->queue, w->tx, w->n_tx);
 	if (unlikely(sent < w->n_tx))
 		sent = send_rest(w, sent);
 	for (uint16_t i = sent; i < w->n_tx; i++) {
-		bytes -= w->tx[i]->pkt_len;
+		w->tx_bytes -= w->tx[i]->pkt_len;
 		drop_unsent(w, w->tx[i]);
 	}
 	w->counters->tx_bursts++;
 	w->counters->tx_packets += sent;
-	w->counters->tx_bytes += bytes;
+	w->counters->tx_bytes += w->tx_bytes;
+	w->tx_bytes = 0;
 	w->n_tx = 0;
 }

@@ -152,7 +152,8 @@ struct worker {
 	uint32_t n_waiting; // packets in all fans
 	struct rte_mbuf *tx[WORKER_TX_BATCH];
 	uint16_t n_tx;
-	bool tx_stalled; // the port took nothing for the longest wait: do not wait again
+	uint64_t tx_bytes; // of what gathers in tx
+	bool tx_stalled;   // the port took nothing for the longest wait: do not wait again
 	struct rte_ring *inbox[REGION_MAX_WORKERS]; // by sender; SPSC
 };
 
@@ -226,7 +227,9 @@ void command_event(struct worker *, const struct ring_event *);
 // tx.c: a finished frame for this worker's queue; owns the mbuf.
 void tx_put(struct worker *, struct rte_mbuf *);
 // Frames of viewers' legs, tx_mark() set in each.
-void tx_put_media(struct worker *, struct rte_mbuf **, uint16_t n);
+// n:     WORKER_TX_BATCH at most.
+// bytes: of all of them.
+void tx_put_media(struct worker *, struct rte_mbuf **, uint16_t n, uint32_t bytes);
 void tx_flush(struct worker *);
 
 // Whose packet it is goes with a frame, so that a drop is counted where it hurts.
