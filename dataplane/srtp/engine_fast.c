@@ -14,8 +14,11 @@
 #include "dataplane/srtp/priv/wire.h"
 
 enum {
-	FAST_BURST_MAX = 64,
+	FAST_BURST_MAX = 128, // as many as the library takes in one call
 	FAST_LINE_BYTES = 64,
+	// How many ops ahead a session's first line is fetched, and its keys.
+	FAST_PREFETCH_HEADS = 16,
+	FAST_PREFETCH_KEYS = 8,
 	FAST_AES128_SCHEDULE_BYTES = 11 * 16,
 	FAST_SHA1_BYTES = 20,
 	FAST_CM_TAG_BYTES = 10,
@@ -39,7 +42,8 @@ struct fast_session {
 	struct srtp_session base;
 	struct srtp_keys rtcp_local;
 	struct srtp_keys rtcp_remote;
-	uint16_t profile; // base.profile again, in the line that sealing reads anyway
+	// From here on in lines that sealing reads.
+	_Alignas(FAST_LINE_BYTES) uint16_t profile; // base.profile again
 	uint8_t salt[SRTP_MASTER_SALT_MAX_BYTES];
 	// The last member: only as much is allocated as the profile needs.
 	_Alignas(FAST_LINE_BYTES) union {
@@ -110,6 +114,17 @@ static int mgr_create(IMB_MGR **out)
 	return 0;
 }
 
+// What all jobs of a burst have in common is written once, when the engine is made.
+static void burst_init(struct fast_burst *b)
+{
+	for (unsigned int i = 0; i < FAST_BURST_MAX; i++) {
+		b->cipher[i].key_len_in_bytes = 16;
+		b->cipher[i].iv_len_in_bytes = SRTP_CM_IV_BYTES;
+		b->hash[i].auth_tag_output = b->tag[i];
+		b->hash[i].auth_tag_output_len_in_bytes = FAST_CM_TAG_BYTES;
+	}
+}
+
 static int fast_create(struct srtp_engine **out)
 {
 	size_t bytes = size_round(sizeof(struct fast_engine));
@@ -120,6 +135,7 @@ static int fast_create(struct srtp_engine **out)
 		return -ENOMEM;
 	memset(e, 0, bytes);
 	e->base.ops = &srtp_engine_fast;
+	burst_init(&e->burst);
 	ret = mgr_create(&e->mgr);
 	if (ret < 0) {
 		free(e);
@@ -246,12 +262,11 @@ static void gcm_encrypt(IMB_MGR *mgr, uint16_t profile, const struct gcm_key_dat
 			FAST_GCM_TAG_BYTES);
 }
 
-static void gcm_seal_rtp(IMB_MGR *mgr, const struct fast_session *s, const struct srtp_seal_op *op)
+static void gcm_seal_rtp(IMB_MGR *mgr, const struct fast_session *s, const struct srtp_seal_op *op,
+	const uint8_t *iv)
 {
 	uint8_t *dst = op->pkt + op->hdr_bytes;
-	uint8_t iv[SRTP_GCM_IV_BYTES];
 
-	srtp_iv_gcm(s->salt, srtp_get_be32(op->pkt + 8), op->index, iv);
 	gcm_encrypt(mgr, s->profile, &s->rtp.gcm, iv, op->pkt, op->hdr_bytes, op->payload,
 		op->payload_bytes, dst, dst + op->payload_bytes);
 }
@@ -260,33 +275,25 @@ static void gcm_seal_rtp(IMB_MGR *mgr, const struct fast_session *s, const struc
 static void burst_add_cipher(struct fast_burst *b, const struct fast_cm *keys, const uint8_t *iv,
 	const uint8_t *src, uint32_t bytes, uint8_t *dst)
 {
-	IMB_JOB *job = &b->cipher[b->n_cipher];
+	IMB_JOB *job = &b->cipher[b->n_cipher++];
 
 	job->enc_keys = keys->schedule;
-	job->key_len_in_bytes = 16;
 	job->iv = iv;
-	job->iv_len_in_bytes = SRTP_CM_IV_BYTES;
 	job->src = src;
 	job->dst = dst;
-	job->cipher_start_src_offset_in_bytes = 0;
 	job->msg_len_to_cipher_in_bytes = bytes;
-	b->n_cipher++;
 }
 
 // Add a hash job to the burst; its tag comes out in b->tag.
 static void burst_add_hash(
 	struct fast_burst *b, const struct fast_cm *keys, const uint8_t *src, uint32_t bytes)
 {
-	IMB_JOB *job = &b->hash[b->n];
+	IMB_JOB *job = &b->hash[b->n++];
 
 	job->src = src;
-	job->hash_start_src_offset_in_bytes = 0;
 	job->msg_len_to_hash_in_bytes = bytes;
-	job->auth_tag_output = b->tag[b->n];
-	job->auth_tag_output_len_in_bytes = FAST_CM_TAG_BYTES;
 	job->u.HMAC._hashed_auth_key_xor_ipad = keys->inner;
 	job->u.HMAC._hashed_auth_key_xor_opad = keys->outer;
-	b->n++;
 }
 
 // Run what the burst holds, all ciphers first: a hash covers its packet's ciphertext.
@@ -311,13 +318,11 @@ static int burst_run(IMB_MGR *mgr, struct fast_burst *b)
 // The ROC is hashed but not sent: it stands behind the ciphertext until the tag takes its place
 // (RFC 3711 4.2).
 static void cm_add_rtp(struct fast_burst *b, const struct fast_session *s,
-	const struct srtp_seal_op *op, int *status)
+	const struct srtp_seal_op *op, const uint8_t *iv, int *status)
 {
 	uint8_t *dst = op->pkt + op->hdr_bytes;
 	uint8_t *tail = dst + op->payload_bytes;
-	uint8_t *iv = b->iv[b->n];
 
-	srtp_iv_cm(s->salt, srtp_get_be32(op->pkt + 8), op->index, iv);
 	srtp_put_be32(tail, (uint32_t)(op->index >> 16));
 	b->tag_at[b->n] = tail;
 	b->status[b->n] = status;
@@ -350,28 +355,73 @@ static int op_check(const struct srtp_seal_op *op)
 	return 0;
 }
 
-static unsigned int fast_seal_rtp(
-	struct srtp_engine *engine, const struct srtp_seal_op *ops, unsigned int n_ops, int *status)
+// Judge every op and make its IV, well before it is loaded.
+static void prepare(
+	struct fast_burst *b, const struct srtp_seal_op *ops, unsigned int n, int *status)
 {
-	struct fast_engine *e = fast_engine_of(engine);
-	unsigned int n_sealed = 0;
-
-	for (unsigned int i = 0; i < n_ops; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		const struct fast_session *s = fast_session_of(ops[i].session);
 
+		if (i + FAST_PREFETCH_HEADS < n)
+			__builtin_prefetch(
+				&fast_session_of(ops[i + FAST_PREFETCH_HEADS].session)->profile);
 		status[i] = op_check(&ops[i]);
 		if (status[i] < 0)
 			continue;
-		if (srtp_is_gcm(s->profile)) {
-			gcm_seal_rtp(e->mgr, s, &ops[i]);
-			n_sealed++;
+		if (srtp_is_gcm(s->profile))
+			srtp_iv_gcm(s->salt, srtp_get_be32(ops[i].pkt + 8), ops[i].index, b->iv[i]);
+		else
+			srtp_iv_cm(s->salt, srtp_get_be32(ops[i].pkt + 8), ops[i].index, b->iv[i]);
+	}
+}
+
+// Fetch the keys of op i, where the op before it has others.
+static void prefetch_keys(const struct srtp_seal_op *ops, unsigned int n, unsigned int i)
+{
+	if (i >= n || (i > 0 && ops[i].session == ops[i - 1].session))
+		return;
+	const struct fast_session *s = fast_session_of(ops[i].session);
+	size_t bytes = srtp_is_gcm(s->profile) ? sizeof(s->rtp.gcm) : sizeof(s->rtp.cm);
+	for (size_t off = 0; off < bytes; off += FAST_LINE_BYTES)
+		__builtin_prefetch((const char *)&s->rtp + off, 0, 3);
+}
+
+// Seal a burst that fits the library.
+static unsigned int seal_burst(
+	struct fast_engine *e, const struct srtp_seal_op *ops, unsigned int n_ops, int *status)
+{
+	unsigned int n_sealed = 0;
+
+	for (unsigned int i = 0; i < FAST_PREFETCH_KEYS; i++)
+		prefetch_keys(ops, n_ops, i);
+	prepare(&e->burst, ops, n_ops, status);
+	for (unsigned int i = 0; i < n_ops; i++) {
+		const struct fast_session *s = fast_session_of(ops[i].session);
+		const uint8_t *iv = e->burst.iv[i];
+
+		prefetch_keys(ops, n_ops, i + FAST_PREFETCH_KEYS);
+		if (status[i] < 0)
 			continue;
+		if (srtp_is_gcm(s->profile)) {
+			gcm_seal_rtp(e->mgr, s, &ops[i], iv);
+			n_sealed++;
+		} else {
+			cm_add_rtp(&e->burst, s, &ops[i], iv, &status[i]);
 		}
-		cm_add_rtp(&e->burst, s, &ops[i], &status[i]);
-		if (e->burst.n == FAST_BURST_MAX)
-			n_sealed += cm_flush_rtp(e);
 	}
 	return n_sealed + cm_flush_rtp(e);
+}
+
+static unsigned int fast_seal_rtp(
+	struct srtp_engine *engine, const struct srtp_seal_op *ops, unsigned int n_ops, int *status)
+{
+	unsigned int n_sealed = 0;
+
+	for (unsigned int i = 0, n; i < n_ops; i += n) {
+		n = n_ops - i < FAST_BURST_MAX ? n_ops - i : FAST_BURST_MAX;
+		n_sealed += seal_burst(fast_engine_of(engine), ops + i, n, status + i);
+	}
+	return n_sealed;
 }
 
 // One AES-CM pass over a packet part in place, now.

@@ -2,8 +2,10 @@
 // E flag and index word of SRTCP.
 #pragma once
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "dataplane/abi/srtp_keys.h"
 
@@ -45,13 +47,14 @@ static inline uint32_t srtp_rtcp_word_at(uint16_t profile, uint32_t pkt_bytes)
 	       (srtp_is_gcm(profile) ? 0 : srtp_profile_sizes(profile).tag_bytes);
 }
 
-// SSRC and 48-bit index, laid over the ten bytes at iv.
-static inline void srtp_iv_mix(uint8_t *iv, uint32_t ssrc, uint64_t index)
+// IVs are made of whole words: they stand before every packet, and bytes written one by one would
+// stall the load of sixteen that follows.
+static inline uint64_t srtp_iv_word(const uint8_t *salt, uint64_t host)
 {
-	for (int i = 0; i < 4; i++)
-		iv[i] ^= (uint8_t)(ssrc >> (24 - 8 * i));
-	for (int i = 0; i < 6; i++)
-		iv[4 + i] ^= (uint8_t)(index >> (40 - 8 * i));
+	uint64_t word;
+
+	memcpy(&word, salt, sizeof(word));
+	return word ^ htobe64(host);
 }
 
 // index: ROC << 16 | SEQ for RTP, the 31-bit SRTCP index for RTCP: the layouts agree.
@@ -59,18 +62,24 @@ static inline void srtp_iv_mix(uint8_t *iv, uint32_t ssrc, uint64_t index)
 static inline void srtp_iv_gcm(
 	const uint8_t *salt, uint32_t ssrc, uint64_t index, uint8_t iv[SRTP_GCM_IV_BYTES])
 {
-	for (int i = 0; i < SRTP_GCM_IV_BYTES; i++)
-		iv[i] = salt[i];
-	srtp_iv_mix(iv + 2, ssrc, index);
+	uint64_t head = srtp_iv_word(salt, (uint64_t)ssrc << 16 | (index >> 32 & 0xffff));
+	uint32_t tail;
+
+	memcpy(&tail, salt + sizeof(head), sizeof(tail));
+	tail ^= htobe32((uint32_t)index);
+	memcpy(iv, &head, sizeof(head));
+	memcpy(iv + sizeof(head), &tail, sizeof(tail));
 }
 
 // Source: RFC 3711 4.1.1.
 static inline void srtp_iv_cm(
 	const uint8_t *salt, uint32_t ssrc, uint64_t index, uint8_t iv[SRTP_CM_IV_BYTES])
 {
-	for (int i = 0; i < SRTP_MASTER_SALT_MAX_BYTES; i++)
-		iv[i] = salt[i];
-	iv[14] = 0;
-	iv[15] = 0;
-	srtp_iv_mix(iv + 4, ssrc, index);
+	uint64_t head = srtp_iv_word(salt, ssrc);
+	uint64_t tail = 0;
+
+	memcpy(&tail, salt + sizeof(head), SRTP_MASTER_SALT_MAX_BYTES - sizeof(head));
+	tail ^= htobe64(index << 16);
+	memcpy(iv, &head, sizeof(head));
+	memcpy(iv + sizeof(head), &tail, sizeof(tail));
 }

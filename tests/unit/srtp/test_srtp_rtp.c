@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-	BURST_MAX = 64,
+	BURST_MAX = 128,
 	SSRC = 0x0badcafe,
 	N_SESSIONS = 9,
 };
