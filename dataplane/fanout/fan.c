@@ -40,7 +40,7 @@ struct run {
 struct sealing {
 	struct srtp_seal_op ops[SEAL_BATCH];
 	struct rte_mbuf *out[SEAL_BATCH];
-	struct peer_leg *legs[SEAL_BATCH];
+	const struct peer_leg *legs[SEAL_BATCH];
 	uint32_t bytes; // of the frames
 	uint16_t n;
 	uint16_t n_out;
@@ -139,33 +139,76 @@ static void finish(struct worker *w, struct sealing *s)
 		seal(w, s);
 }
 
-static inline void add_op(
-	struct sealing *s, struct peer_leg *l, const struct plain *plain, uint64_t index)
-{
-	uint16_t rtp_bytes = l->rtp_hdr_bytes;
-	uint16_t hdr_bytes = (uint16_t)(l->form.hdr_bytes + rtp_bytes);
-	uint16_t bytes = (uint16_t)(hdr_bytes + plain->payload_bytes + l->tag_bytes);
-	struct rte_mbuf *m = s->out[s->n];
-	uint8_t *at = (uint8_t *)m->buf_addr + WORKER_PAYLOAD_OFF - hdr_bytes;
+// What the packets of one viewer have in common: headers and mbuf fields for one payload size.
+struct stamp {
+	_Alignas(REGION_LINE_BYTES) uint8_t hdr[PEER_HDR_ROOM_BYTES];
+	struct rte_mbuf mbuf; // only the fields that stamp_mbuf copies
+	uint16_t payload_bytes;
+	uint16_t hdr_bytes;
+	uint16_t bytes; // of the frame
+	bool sum;	// in software
+};
 
-	// What a fresh mbuf of the pool does not hold by itself.
-	m->data_off = (uint16_t)(WORKER_PAYLOAD_OFF - hdr_bytes);
-	m->port = RTE_MBUF_PORT_INVALID;
-	m->ol_flags = l->form.ol_flags;
-	m->tx_offload = l->form.tx_offload;
-	m->data_len = bytes;
-	m->pkt_len = bytes;
-	tx_mark(m, l->slot, s->leg);
-	peer_put_headers(l, at, (uint16_t)index, plain->ts, plain->marker, plain->payload_bytes);
+static void stamp_make(
+	struct stamp *t, const struct peer_leg *l, enum leg_kind leg, uint16_t payload_bytes)
+{
+	t->payload_bytes = payload_bytes;
+	t->hdr_bytes = (uint16_t)(l->form.hdr_bytes + l->rtp_hdr_bytes);
+	t->bytes = (uint16_t)(t->hdr_bytes + payload_bytes + l->tag_bytes);
+	t->sum = l->form.checksum == FRAME_CHECKSUM_SOFTWARE;
+	peer_put_headers(l, t->hdr, payload_bytes);
+	t->mbuf.data_off = (uint16_t)(WORKER_PAYLOAD_OFF - t->hdr_bytes);
+	rte_mbuf_refcnt_set(&t->mbuf, 1);
+	t->mbuf.nb_segs = 1;
+	t->mbuf.port = RTE_MBUF_PORT_INVALID;
+	t->mbuf.ol_flags = l->form.ol_flags;
+	t->mbuf.packet_type = 0;
+	t->mbuf.pkt_len = t->bytes;
+	t->mbuf.data_len = t->bytes;
+	t->mbuf.vlan_tci = 0;
+	t->mbuf.tx_offload = l->form.tx_offload;
+	tx_mark(&t->mbuf, l->slot, leg);
+}
+
+// From rearm_data to ol_flags, from packet_type to hash: 16 bytes each, as drivers set them.
+static_assert(offsetof(struct rte_mbuf, ol_flags) == offsetof(struct rte_mbuf, rearm_data) + 8 &&
+		      offsetof(struct rte_mbuf, hash) ==
+			      offsetof(struct rte_mbuf, rx_descriptor_fields1) + 12,
+	"fields of an mbuf that are copied together");
+
+static inline void stamp_mbuf(const struct stamp *t, struct rte_mbuf *m)
+{
+	memcpy(&m->rearm_data, &t->mbuf.rearm_data, 16);
+	memcpy(&m->rx_descriptor_fields1, &t->mbuf.rx_descriptor_fields1, 16);
+	m->tx_offload = t->mbuf.tx_offload;
+}
+
+static inline void stamp_headers(const struct stamp *t, uint8_t *at)
+{
+	memcpy(at, t->hdr, REGION_LINE_BYTES);
+	if (unlikely(t->hdr_bytes > REGION_LINE_BYTES))
+		memcpy(at + REGION_LINE_BYTES, t->hdr + REGION_LINE_BYTES, REGION_LINE_BYTES);
+}
+
+static inline void add_op(struct sealing *s, const struct peer_leg *l, const struct stamp *t,
+	const struct plain *plain, uint64_t index)
+{
+	struct rte_mbuf *m = s->out[s->n];
+	uint8_t *payload_at = (uint8_t *)m->buf_addr + WORKER_PAYLOAD_OFF;
+	uint8_t *rtp = payload_at - l->rtp_hdr_bytes;
+
+	stamp_mbuf(t, m);
+	stamp_headers(t, payload_at - t->hdr_bytes);
+	peer_put_rtp(l, rtp, (uint16_t)index, plain->ts, plain->marker);
 	s->ops[s->n] = (struct srtp_seal_op){ .session = l->srtp,
 		.payload = plain->payload,
-		.pkt = at + l->form.hdr_bytes,
-		.hdr_bytes = rtp_bytes,
+		.pkt = rtp,
+		.hdr_bytes = l->rtp_hdr_bytes,
 		.payload_bytes = plain->payload_bytes,
 		.index = index };
-	s->bytes += bytes;
-	s->sums |= l->form.checksum == FRAME_CHECKSUM_SOFTWARE;
 	s->legs[s->n++] = l;
+	s->bytes += t->bytes;
+	s->sums |= t->sum;
 }
 
 // The viewer's first packet has the first of its sequence numbers; without an mbuf it waits on.
@@ -186,6 +229,7 @@ static void send_to_viewer(
 	struct region_peer_leg_state *state = l->state;
 	uint16_t i = l->started ? run->fresh : run->start;
 	uint64_t packets = 0, bytes = 0, next_index;
+	struct stamp stamp;
 
 	if (i == run->n || (!l->started && !begin(w, s, l, run->plain[i].seq)))
 		return;
@@ -194,6 +238,7 @@ static void send_to_viewer(
 	next_index = run->highest_seq + (uint64_t)l->index_shift + 1;
 	if ((int64_t)next_index > (int64_t)state->next_index)
 		state->next_index = next_index;
+	stamp.payload_bytes = 0; // none has that
 	for (; i < run->n; i++) {
 		const struct plain *plain = &run->plain[i];
 		int64_t index = (int64_t)plain->seq + l->index_shift;
@@ -205,7 +250,9 @@ static void send_to_viewer(
 			no_room(w, l);
 			continue;
 		}
-		add_op(s, l, plain, (uint64_t)index);
+		if (unlikely(plain->payload_bytes != stamp.payload_bytes))
+			stamp_make(&stamp, l, s->leg, plain->payload_bytes);
+		add_op(s, l, &stamp, plain, (uint64_t)index);
 		packets++;
 		bytes += plain->payload_bytes;
 	}

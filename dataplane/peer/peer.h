@@ -78,20 +78,24 @@ void peer_destroy(struct peer *);
 // seq: that packet's, of the stream's output.
 void peer_leg_begin(struct peer_leg *, uint64_t seq);
 
-// Write the headers of one packet, but for a checksum over the payload.
-// at: room of PEER_HDR_ROOM_BYTES, though fewer may stay; the payload comes after.
-static inline void peer_put_headers(const struct peer_leg *l, uint8_t *at, uint16_t seq,
-	uint32_t ts, bool marker, uint16_t payload_bytes)
+// The leg's headers with the lengths and sums of one payload size, but for a checksum over the
+// payload: what packets of that size have in common.
+// at: room of PEER_HDR_ROOM_BYTES.
+static inline void peer_put_headers(const struct peer_leg *l, uint8_t *at, uint16_t payload_bytes)
 {
-	uint8_t *rtp = at + l->form.hdr_bytes;
+	memcpy(at, l->hdr, PEER_HDR_ROOM_BYTES);
+	frame_put_lengths(
+		&l->form, at, (uint16_t)(l->rtp_hdr_bytes + payload_bytes + l->tag_bytes));
+}
+
+// What differs between them.
+// rtp: the RTP header, in a copy of what peer_put_headers made.
+static inline void peer_put_rtp(
+	const struct peer_leg *l, uint8_t *rtp, uint16_t seq, uint32_t ts, bool marker)
+{
 	uint32_t ts_be = htonl(ts + l->ts_base);
 	uint16_t seq_be = htons(seq);
 
-	memcpy(at, l->hdr, REGION_LINE_BYTES);
-	if (l->form.hdr_bytes + l->rtp_hdr_bytes > REGION_LINE_BYTES)
-		memcpy(at + REGION_LINE_BYTES, l->hdr + REGION_LINE_BYTES, REGION_LINE_BYTES);
-	frame_put_lengths(
-		&l->form, at, (uint16_t)(l->rtp_hdr_bytes + payload_bytes + l->tag_bytes));
 	rtp[1] |= (uint8_t)(marker << 7);
 	memcpy(rtp + 2, &seq_be, 2);
 	memcpy(rtp + 4, &ts_be, 4);
