@@ -5,8 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <rte_ring.h>
-
 #include "dataplane/abi/channel.h"
 #include "dataplane/abi/log.h"
 
@@ -248,7 +246,7 @@ static int put_command(struct link *l, uint16_t worker, const struct ring_comman
 static bool rings_have_room(struct link *l, uint16_t from, uint16_t to)
 {
 	for (uint16_t w = from; w < to; w++) {
-		if (rte_ring_free_count(l->region.rings[w].command) > 0)
+		if (ring_free_count(l->region.rings[w].command) > 0)
 			continue;
 		l->overflows[w].command++;
 		return false;

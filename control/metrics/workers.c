@@ -1,8 +1,6 @@
 // The data plane's counters. The region is its: every number in it is shown, none is relied on.
 #include <string.h>
 
-#include <rte_ring.h>
-
 #include "control/metrics/priv/exposition.h"
 #include "control/metrics/priv/parts.h"
 
@@ -58,6 +56,8 @@ static const struct worker_row worker_rows[] = {
 	WORKER_ROW(handed_off, "millrace_handed_off_packets_total",
 		"Packets handed to another worker."),
 	WORKER_ROW(commands, "millrace_worker_commands_total", "Commands of control obeyed."),
+	WORKER_ROW(ring_faults, "millrace_ring_faults_total",
+		"Times that a ring was left alone because its indices were impossible."),
 };
 
 static uint64_t count_at(const void *counters, size_t offset)
@@ -140,9 +140,9 @@ enum ring_kind {
 
 static const char *const ring_names[RING_KINDS] = { "command", "event", "punt", "inject" };
 
-static const struct rte_ring *ring_of(const struct region *r, uint16_t w, enum ring_kind kind)
+static const struct ring *ring_of(const struct region *r, uint16_t w, enum ring_kind kind)
 {
-	const struct rte_ring *rings[RING_KINDS] = { r->rings[w].command, r->rings[w].event,
+	const struct ring *rings[RING_KINDS] = { r->rings[w].command, r->rings[w].event,
 		r->rings[w].punt, r->rings[w].inject };
 
 	return rings[kind];
@@ -173,9 +173,9 @@ static void write_rings(const struct page *p)
 		exposition_head(p->out, &all[i]);
 		for (uint16_t w = 0; w < p->region->n_workers; w++)
 			for (unsigned int kind = 0; kind < RING_KINDS; kind++) {
-				const struct rte_ring *ring = ring_of(p->region, w, kind);
-				uint64_t counts[] = { rte_ring_count(ring),
-					rte_ring_get_capacity(ring), overflows_of(p, w, kind) };
+				const struct ring *ring = ring_of(p->region, w, kind);
+				uint64_t counts[] = { ring_count(ring), ring_capacity(ring),
+					overflows_of(p, w, kind) };
 
 				exposition_count(p->out, &all[i],
 					METRIC_VALUES(p->workers[w], ring_names[kind]), counts[i]);

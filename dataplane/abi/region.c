@@ -2,15 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <rte_ring.h>
-#include <rte_ring_elem.h>
 
 enum {
 	REGION_PAGE_BYTES = 4096,
@@ -51,11 +49,9 @@ static void header_lay_out(const struct region_sizes *s, struct region_header *h
 	h->peer_bytes = sizeof(struct region_peer);
 	h->worker_bytes = sizeof(struct region_worker);
 	h->command_bytes = page_align(
-		rte_ring_get_memsize_elem(sizeof(struct ring_command), REGION_COMMAND_SLOTS));
-	h->event_bytes = page_align(
-		rte_ring_get_memsize_elem(sizeof(struct ring_event), REGION_EVENT_SLOTS));
-	h->packet_bytes = page_align(
-		rte_ring_get_memsize_elem(sizeof(struct ring_packet), REGION_PACKET_SLOTS));
+		ring_bytes(REGION_COMMAND_SLOTS, sizeof(struct ring_command)));
+	h->event_bytes = page_align(ring_bytes(REGION_EVENT_SLOTS, sizeof(struct ring_event)));
+	h->packet_bytes = page_align(ring_bytes(REGION_PACKET_SLOTS, sizeof(struct ring_packet)));
 	h->streams_off = page_align(sizeof(*h));
 	h->peers_off = h->streams_off + page_align((uint64_t)h->n_streams * h->stream_bytes);
 	h->workers_off = h->peers_off + page_align((uint64_t)h->n_peers * h->peer_bytes);
@@ -68,7 +64,6 @@ static void header_lay_out(const struct region_sizes *s, struct region_header *h
 static void parts_locate(struct region *r, const struct region_header *h)
 {
 	uint8_t *base = (uint8_t *)r->header;
-	uint8_t *ring = base + h->rings_off;
 
 	r->n_workers = (uint16_t)h->n_workers;
 	r->n_streams = (uint16_t)h->n_streams;
@@ -76,31 +71,69 @@ static void parts_locate(struct region *r, const struct region_header *h)
 	r->streams = (struct region_stream *)(base + h->streams_off);
 	r->peers = (struct region_peer *)(base + h->peers_off);
 	r->workers = (struct region_worker *)(base + h->workers_off);
-	for (uint16_t w = 0; w < r->n_workers; w++) {
-		r->rings[w].command = (struct rte_ring *)ring;
-		ring += h->command_bytes;
-		r->rings[w].event = (struct rte_ring *)ring;
-		ring += h->event_bytes;
-		r->rings[w].punt = (struct rte_ring *)ring;
-		ring += h->packet_bytes;
-		r->rings[w].inject = (struct rte_ring *)ring;
-		ring += h->packet_bytes;
-	}
 }
 
-static int rings_init(struct region *r)
+enum ring_kind {
+	RING_OF_COMMANDS,
+	RING_OF_EVENTS,
+	RING_OF_PUNTS,
+	RING_OF_INJECTS,
+	RING_KINDS,
+};
+
+static const struct {
+	const char *name;
+	uint32_t slots;
+	uint32_t elem_bytes;
+	bool down; // from control to a worker
+} ring_kinds[RING_KINDS] = {
+	[RING_OF_COMMANDS] = { "command", REGION_COMMAND_SLOTS, sizeof(struct ring_command), true },
+	[RING_OF_EVENTS] = { "event", REGION_EVENT_SLOTS, sizeof(struct ring_event), false },
+	[RING_OF_PUNTS] = { "punt", REGION_PACKET_SLOTS, sizeof(struct ring_packet), false },
+	[RING_OF_INJECTS] = { "inject", REGION_PACKET_SLOTS, sizeof(struct ring_packet), true },
+};
+
+static int ring_open(struct ring *ring, enum ring_kind kind, void *at, bool make)
 {
+	const uint32_t slots = ring_kinds[kind].slots, elem_bytes = ring_kinds[kind].elem_bytes;
+	int rc;
+
+	if (make)
+		return ring_make(ring, at, ring_kinds[kind].name, slots, elem_bytes);
+	rc = ring_attach(ring, at, slots, elem_bytes);
+	if (rc == 0 && ring_kinds[kind].down)
+		ring_mend_producer(ring);
+	else if (rc == 0)
+		ring_mend_consumer(ring);
+	return rc;
+}
+
+static int rings_open(struct region *r, const struct region_header *h, bool make)
+{
+	const uint64_t bytes[RING_KINDS] = { h->command_bytes, h->event_bytes, h->packet_bytes,
+		h->packet_bytes };
+	const size_t views_bytes = (size_t)r->n_workers * RING_KINDS * sizeof(struct ring);
+	uint8_t *at = (uint8_t *)r->header + h->rings_off;
+	struct ring *view = aligned_alloc(_Alignof(struct ring), views_bytes);
 	int rc = 0;
 
-	for (uint16_t w = 0; w < r->n_workers; w++) {
-		const unsigned int flags = RING_F_SP_ENQ | RING_F_SC_DEQ;
-
-		rc |= rte_ring_init(r->rings[w].command, "command", REGION_COMMAND_SLOTS, flags);
-		rc |= rte_ring_init(r->rings[w].event, "event", REGION_EVENT_SLOTS, flags);
-		rc |= rte_ring_init(r->rings[w].punt, "punt", REGION_PACKET_SLOTS, flags);
-		rc |= rte_ring_init(r->rings[w].inject, "inject", REGION_PACKET_SLOTS, flags);
+	if (!view)
+		return -ENOMEM;
+	r->ring_views = view;
+	for (uint16_t w = 0; w < r->n_workers; w++, view += RING_KINDS) {
+		r->rings[w].command = view + RING_OF_COMMANDS;
+		r->rings[w].event = view + RING_OF_EVENTS;
+		r->rings[w].punt = view + RING_OF_PUNTS;
+		r->rings[w].inject = view + RING_OF_INJECTS;
+		for (int kind = 0; kind < RING_KINDS; kind++) {
+			rc |= ring_open(&view[kind], kind, at, make);
+			at += bytes[kind];
+		}
 	}
-	return rc == 0 ? 0 : -EINVAL;
+	if (rc == 0)
+		return 0;
+	free(r->ring_views);
+	return -EINVAL;
 }
 
 static int map_fd(int fd, size_t bytes, struct region *out)
@@ -141,7 +174,7 @@ int region_create(const struct region_sizes *sizes, struct region *out)
 		goto err_close;
 	*r.header = layout;
 	parts_locate(&r, &layout);
-	rc = rings_init(&r);
+	rc = rings_open(&r, &layout, true);
 	if (rc < 0)
 		goto err_unmap;
 	*out = r;
@@ -152,25 +185,6 @@ err_unmap:
 err_close:
 	close(r.fd);
 	return rc;
-}
-
-// A ring's own idea of its size must be the one that the layout gave it room for.
-static bool ring_valid(const struct rte_ring *ring, uint32_t slots)
-{
-	return ring->size == slots && ring->mask == slots - 1 && ring->capacity == slots - 1 &&
-	       ring->prod.sync_type == RTE_RING_SYNC_ST && ring->cons.sync_type == RTE_RING_SYNC_ST;
-}
-
-static bool rings_valid(const struct region *r)
-{
-	for (uint16_t w = 0; w < r->n_workers; w++) {
-		if (!ring_valid(r->rings[w].command, REGION_COMMAND_SLOTS) ||
-			!ring_valid(r->rings[w].event, REGION_EVENT_SLOTS) ||
-			!ring_valid(r->rings[w].punt, REGION_PACKET_SLOTS) ||
-			!ring_valid(r->rings[w].inject, REGION_PACKET_SLOTS))
-			return false;
-	}
-	return true;
 }
 
 // The header must be just the one that its three sizes lead to.
@@ -222,10 +236,9 @@ int region_map(int fd, struct region *out)
 	if (rc < 0)
 		goto err_unmap;
 	parts_locate(&r, &header);
-	if (!rings_valid(&r)) {
-		rc = -EINVAL;
+	rc = rings_open(&r, &header, false);
+	if (rc < 0)
 		goto err_unmap;
-	}
 	r.header->interface[sizeof(r.header->interface) - 1] = 0;
 	r.header->engine[sizeof(r.header->engine) - 1] = 0;
 	*out = r;
@@ -240,18 +253,9 @@ void region_fini(struct region *r)
 {
 	if (!r->header)
 		return;
+	free(r->ring_views);
 	munmap(r->header, r->bytes);
 	close(r->fd);
 	memset(r, 0, sizeof(*r));
 	r->fd = -1;
-}
-
-int ring_put(struct rte_ring *ring, const void *elem, unsigned int elem_bytes)
-{
-	return rte_ring_sp_enqueue_bulk_elem(ring, elem, elem_bytes, 1, NULL) == 1 ? 0 : -ENOBUFS;
-}
-
-int ring_get(struct rte_ring *ring, void *elem, unsigned int elem_bytes)
-{
-	return rte_ring_sc_dequeue_bulk_elem(ring, elem, elem_bytes, 1, NULL) == 1 ? 0 : -ENOENT;
 }

@@ -14,14 +14,13 @@
 #include "dataplane/abi/drop.h"
 #include "dataplane/abi/leg.h"
 #include "dataplane/abi/net.h"
+#include "dataplane/abi/ring.h"
 #include "dataplane/abi/srtp_keys.h"
-
-struct rte_ring;
 
 #define REGION_MAGIC 0x656361726c6c696dULL // "millrace" in memory
 
 enum {
-	REGION_ABI_VERSION = 3,
+	REGION_ABI_VERSION = 4,
 	REGION_LINE_BYTES = 64,
 	REGION_MAX_WORKERS = 16,
 	REGION_MAX_PEERS = 65536,
@@ -245,6 +244,7 @@ struct region_worker {
 	uint64_t busy_cycles; // TSC cycles of loops that found work
 	uint64_t idle_cycles;
 	uint64_t events_lost; // event ring full
+	uint64_t ring_faults; // a ring whose indices control had made impossible was left alone
 	uint64_t commands;
 	uint32_t n_peers;
 	uint32_t tsc_mhz;
@@ -353,11 +353,12 @@ struct region {
 	struct region_stream *streams;
 	struct region_peer *peers;
 	struct region_worker *workers;
+	struct ring *ring_views; // what the pointers below lead to
 	struct {
-		struct rte_ring *command;
-		struct rte_ring *event;
-		struct rte_ring *punt;
-		struct rte_ring *inject;
+		struct ring *command;
+		struct ring *event;
+		struct ring *punt;
+		struct ring *inject;
 	} rings[REGION_MAX_WORKERS];
 };
 
@@ -380,11 +381,6 @@ int region_map(int fd, struct region *out);
 
 // Unmap and close. A zeroed struct is fine.
 void region_fini(struct region *);
-
-// Move one element; nothing is half done.
-// Return: 0; -ENOBUFS full, -ENOENT empty.
-int ring_put(struct rte_ring *, const void *elem, unsigned int elem_bytes);
-int ring_get(struct rte_ring *, void *elem, unsigned int elem_bytes);
 
 // Wall time that nobody can step: CLOCK_MONOTONIC in nanoseconds.
 uint64_t region_now_ns(void);

@@ -13,9 +13,13 @@ enum {
 
 void command_event(struct worker *w, const struct ring_event *event)
 {
+	int rc = ring_put(w->edge->region->rings[w->id].event, event, sizeof(*event));
+
 	w->notify = true;
-	if (ring_put(w->edge->region->rings[w->id].event, event, sizeof(*event)) < 0)
+	if (rc < 0)
 		w->counters->events_lost++;
+	if (rc == -EBADMSG)
+		w->counters->ring_faults++;
 }
 
 // ---- streams -----------------------------------------------------------------------------------
@@ -332,18 +336,22 @@ static int obey(struct worker *w, const struct ring_command *c)
 
 unsigned int command_count(const struct worker *w)
 {
-	return rte_ring_count(w->edge->region->rings[w->id].command);
+	return ring_count(w->edge->region->rings[w->id].command);
 }
 
 unsigned int command_poll(struct worker *w, unsigned int most)
 {
-	struct rte_ring *ring = w->edge->region->rings[w->id].command;
+	struct ring *ring = w->edge->region->rings[w->id].command;
 	struct ring_command c;
 	unsigned int n = 0;
+	int rc = 0;
 
 	if (w->draining)
 		return drain_step(w);
-	while (n < most && n < COMMANDS_A_LOOP && ring_get(ring, &c, sizeof(c)) == 0) {
+	while (n < most && n < COMMANDS_A_LOOP) {
+		rc = ring_get(ring, &c, sizeof(c));
+		if (rc < 0)
+			break;
 		n++;
 		if (c.kind == RING_DRAIN) {
 			w->draining = true;
@@ -353,5 +361,7 @@ unsigned int command_poll(struct worker *w, unsigned int most)
 		}
 		acknowledge(w, &c, obey(w, &c));
 	}
+	if (rc == -EBADMSG)
+		w->counters->ring_faults++;
 	return n;
 }

@@ -6,6 +6,7 @@
 void punt_packet(struct worker *w, struct rte_mbuf *m, const struct frame *f)
 {
 	struct ring_packet up;
+	int rc;
 
 	if (f->payload_bytes > RING_PACKET_MAX_BYTES) {
 		worker_drop(w, m, DROP_PUNT_TOO_LONG);
@@ -20,7 +21,10 @@ void punt_packet(struct worker *w, struct rte_mbuf *m, const struct frame *f)
 	// The slot goes over whole: what is behind the packet must not be our stack.
 	memset(up.pkt + f->payload_bytes, 0, RING_PACKET_MAX_BYTES - f->payload_bytes);
 	w->notify = true;
-	if (ring_put(w->edge->region->rings[w->id].punt, &up, sizeof(up)) < 0) {
+	rc = ring_put(w->edge->region->rings[w->id].punt, &up, sizeof(up));
+	if (rc == -EBADMSG)
+		w->counters->ring_faults++;
+	if (rc < 0) {
 		worker_drop(w, m, DROP_PUNT_RING_FULL);
 		return;
 	}
@@ -60,12 +64,16 @@ static void inject_one(struct worker *w, const struct ring_packet *down)
 // All that waits, at most a ring full: a command that control gave afterwards may build on it.
 unsigned int punt_inject(struct worker *w)
 {
-	struct rte_ring *ring = w->edge->region->rings[w->id].inject;
-	unsigned int n = rte_ring_count(ring);
+	struct ring *ring = w->edge->region->rings[w->id].inject;
+	unsigned int n = ring_count(ring);
 	struct ring_packet down;
 
 	for (unsigned int i = 0; i < n; i++) {
-		if (ring_get(ring, &down, sizeof(down)) < 0)
+		int rc = ring_get(ring, &down, sizeof(down));
+
+		if (rc == -EBADMSG)
+			w->counters->ring_faults++;
+		if (rc < 0)
 			return i;
 		inject_one(w, &down);
 	}

@@ -86,10 +86,12 @@ static void parts_do_not_overlap(void **state)
 	assert_true((uint8_t *)r.streams >= (uint8_t *)(h + 1));
 	assert_true((uint8_t *)r.peers >= (uint8_t *)(r.streams + sizes.n_streams));
 	assert_true((uint8_t *)r.workers >= (uint8_t *)(r.peers + sizes.n_peers));
-	assert_true((uint8_t *)r.rings[0].command >= (uint8_t *)(r.workers + sizes.n_workers));
-	assert_true((uint8_t *)r.rings[1].inject + h->packet_bytes == end);
+	assert_true(
+		(uint8_t *)r.rings[0].command->shared >= (uint8_t *)(r.workers + sizes.n_workers));
+	assert_true((uint8_t *)r.rings[1].inject->shared + h->packet_bytes == end);
 	assert_true(h->instance != again.header->instance);
-	for (const uint8_t *at = (uint8_t *)r.streams; at < (uint8_t *)r.rings[0].command; at++)
+	for (const uint8_t *at = (uint8_t *)r.streams; at < (uint8_t *)r.rings[0].command->shared;
+		at++)
 		assert_int_equal(*at, 0);
 	assert_int_equal(fcntl(r.fd, F_GET_SEALS) & ALL_SEALS, ALL_SEALS);
 	assert_int_equal(ftruncate(r.fd, 0), -1);
@@ -132,13 +134,13 @@ static void ring_is_full_and_empty(void **state)
 	region_fini(&r);
 }
 
-static void put_waiting(struct rte_ring *ring, const void *elem, unsigned int bytes)
+static void put_waiting(struct ring *ring, const void *elem, unsigned int bytes)
 {
 	while (ring_put(ring, elem, bytes) == -ENOBUFS)
 		sched_yield();
 }
 
-static void get_waiting(struct rte_ring *ring, void *elem, unsigned int bytes)
+static void get_waiting(struct ring *ring, void *elem, unsigned int bytes)
 {
 	while (ring_get(ring, elem, bytes) == -ENOENT)
 		sched_yield();
@@ -381,8 +383,8 @@ static void damaged_ring_is_refused(void **state)
 	struct region r = make();
 
 	for (int w = 0; w < 2; w++) {
-		struct rte_ring *rings[] = { r.rings[w].command, r.rings[w].event, r.rings[w].punt,
-			r.rings[w].inject };
+		struct rte_ring *rings[] = { r.rings[w].command->shared, r.rings[w].event->shared,
+			r.rings[w].punt->shared, r.rings[w].inject->shared };
 
 		for (int i = 0; i < 4; i++) {
 			ring_must_be_refused(&r, &rings[i]->size, rings[i]->size * 2);

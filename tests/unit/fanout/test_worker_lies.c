@@ -357,6 +357,38 @@ static void events_without_a_reader(void **state)
 	assert_int_equal(kit_command(0, RING_FLUSH, 0, 0), 0);
 }
 
+// Control may write anything into a ring's header: the worker counts it and works on, and obeys
+// again once it is right.
+static void wrecked_rings(void **state)
+{
+	const struct ring_command c = { .kind = RING_FLUSH };
+	struct rte_ring *rings[] = { kit.region.rings[0].command->shared,
+		kit.region.rings[0].inject->shared, kit.region.rings[0].event->shared };
+	uint64_t before;
+
+	for (int i = 0; i < 2; i++) {
+		uint32_t good = rings[i]->prod.tail;
+
+		rings[i]->size = rings[i]->mask = rings[i]->capacity = UINT32_MAX;
+		assert_int_equal(kit_command(0, RING_FLUSH, 0, 0), 0);
+		before = kit.region.workers[0].ring_faults;
+		rings[i]->prod.tail = good + 0x10000000;
+		kit_step(0);
+		assert_int_equal(kit.region.workers[0].ring_faults, before + 1);
+		rings[i]->prod.tail = kit.region.rings[0].command->shared == rings[i] ? good + 1
+										      : good;
+		kit_step(0);
+		assert_int_equal(kit.region.workers[0].ring_faults, before + 1);
+	}
+	rings[2]->cons.tail += 0x10000000;
+	before = kit.region.workers[0].events_lost;
+	assert_int_equal(ring_put(kit.region.rings[0].command, &c, sizeof(c)), 0);
+	kit_step(0);
+	assert_int_equal(kit.region.workers[0].events_lost, before + 1);
+	rings[2]->cons.tail -= 0x10000000;
+	assert_int_equal(kit_command(0, RING_FLUSH, 0, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -369,6 +401,7 @@ int main(void)
 		stream_test(streams_change_and_go),
 		stream_test(messages_out_of_range),
 		stream_test(events_without_a_reader),
+		stream_test(wrecked_rings),
 	};
 
 	return cmocka_run_group_tests(tests, kit_group_setup, kit_group_teardown);

@@ -9,8 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <rte_ring.h>
-
 #include "dataplane/abi/channel.h"
 
 enum {
