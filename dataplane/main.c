@@ -58,6 +58,7 @@ static int run(struct edge *edge, struct serve *serve)
 	if (rc == 0) {
 		log_info("ready: %u worker%s, engine %s, control at %s", edge->n_workers,
 			edge->n_workers == 1 ? "" : "s", edge->region->header->engine, serve->path);
+		serve->steering = edge->steering;
 		rc = serve_run(serve, edge->region);
 	}
 	edge_halt(edge);

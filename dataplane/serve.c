@@ -14,9 +14,11 @@
 
 #include "dataplane/abi/channel.h"
 #include "dataplane/abi/log.h"
+#include "dataplane/fanout/steering.h"
 
 enum {
-	HELLO_MS = 1000, // control says hello within this, or is let go
+	HELLO_MS = 1000,  // control says hello within this, or is let go
+	STEERING_MS = 20, // between looks at what the workers wish of the NIC
 };
 
 static int open_signals(void)
@@ -118,6 +120,14 @@ static void part(struct serve *s)
 	s->control_fd = -1;
 }
 
+// Return: milliseconds until it must be looked at again; -1: not before something else happens.
+static int steer(struct steering *steering)
+{
+	if (!steering)
+		return -1;
+	return steering_poll(steering) ? 0 : STEERING_MS;
+}
+
 int serve_run(struct serve *s, const struct region *region)
 {
 	s->region = region;
@@ -128,7 +138,7 @@ int serve_run(struct serve *s, const struct region *region)
 			{ .fd = s->control_fd, .events = POLLIN },
 		};
 
-		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+		if (poll(fds, 3, steer(s->steering)) < 0 && errno != EINTR)
 			return -errno;
 		if (fds[0].revents)
 			return 0;

@@ -4,6 +4,8 @@
 
 #include "dataplane/abi/region.h"
 
+struct steering;
+
 struct serve {
 	const char *path;
 	int listen_fd;
@@ -12,6 +14,7 @@ struct serve {
 	int wake_fd;
 	int control_fd; // -1: no control
 	const struct region *region;
+	struct steering *steering; // has requests of the workers for the NIC; NULL: none
 };
 
 // Take the socket's lock and listen; block the signals that end us.

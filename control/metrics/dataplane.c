@@ -128,6 +128,7 @@ static int put_counts(json_t *out, const struct region_worker *w)
 		{ "injected_packets", w->injected_packets },
 		{ "handed_off", w->handed_off },
 		{ "events_lost", w->events_lost },
+		{ "ring_faults", w->ring_faults },
 	};
 	int rc = 0;
 
@@ -240,6 +241,22 @@ static json_t *describe_steer(struct link *link)
 	return finish(out, rc);
 }
 
+// Rules in a NIC; null where there are none.
+static json_t *describe_flows(const struct region *region)
+{
+	struct region_header *h = region ? region->header : NULL;
+	json_t *out;
+	int rc = 0;
+
+	if (!h || !atomic_load(&h->flow_steering))
+		return json_null();
+	out = json_object();
+	rc |= put(out, "rules", integer(atomic_load(&h->flow_rules)));
+	rc |= put(out, "waiting", integer(atomic_load(&h->flow_waiting)));
+	rc |= put(out, "refusals", integer(atomic_load(&h->flow_refusals)));
+	return finish(out, rc);
+}
+
 static json_t *describe_dataplane(const struct api *api)
 {
 	const struct region *region = api->link ? link_region(api->link) : NULL;
@@ -253,6 +270,7 @@ static json_t *describe_dataplane(const struct api *api)
 	rc |= put(out, "peers", describe_peers(api, counts));
 	rc |= put(out, "sessions", describe_sessions(counts));
 	rc |= put(out, "steer", describe_steer(api->link));
+	rc |= put(out, "flows", describe_flows(region));
 	return finish(out, rc);
 }
 

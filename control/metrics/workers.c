@@ -200,6 +200,31 @@ static void write_steer(const struct page *p)
 			p->out, &steer, METRIC_VALUES(p->port, steer_counter_name(i)), counts[i]);
 }
 
+static void write_flows(const struct page *p)
+{
+	static const struct metric rules = METRIC_TELLS("millrace_flow_rules",
+		"Rules in the NIC that bring viewers' packets to their workers.", "port");
+	static const struct metric waiting = METRIC_TELLS("millrace_flow_rules_waiting",
+		"Viewers for whose rule the NIC has no room.", "port");
+	static const struct metric refusals = METRIC_COUNTS("millrace_flow_rules_refused_total",
+		"Rules that the NIC's driver refused.", "port");
+	struct region_header *h = p->region->header;
+	bool on = atomic_load(&h->flow_steering);
+
+	exposition_head(p->out, &rules);
+	if (on)
+		exposition_count(
+			p->out, &rules, METRIC_VALUES(p->port), atomic_load(&h->flow_rules));
+	exposition_head(p->out, &waiting);
+	if (on)
+		exposition_count(
+			p->out, &waiting, METRIC_VALUES(p->port), atomic_load(&h->flow_waiting));
+	exposition_head(p->out, &refusals);
+	if (on)
+		exposition_count(
+			p->out, &refusals, METRIC_VALUES(p->port), atomic_load(&h->flow_refusals));
+}
+
 static void copy_text(const char *text, size_t cap, char out[TEXT_BYTES])
 {
 	snprintf(out, TEXT_BYTES, "%.*s", (int)strnlen(text, cap), text);
@@ -245,4 +270,5 @@ void metrics_write_workers(const struct api *api, FILE *out)
 	write_state(&p);
 	write_rings(&p);
 	write_steer(&p);
+	write_flows(&p);
 }

@@ -37,6 +37,11 @@ enum conf_checksum {
 	CONF_CHECKSUM_ZERO,
 };
 
+enum conf_steering {
+	CONF_STEERING_AUTO, // where the NIC can
+	CONF_STEERING_OFF,
+};
+
 // What a 1:1 NAT makes of one of our addresses. Ports stay 0.
 struct conf_nat {
 	struct net_addr local, public;
@@ -52,14 +57,15 @@ struct conf {
 		char group[CONF_TEXT_MAX + 1];	  // of the socket and the pinned maps; "": root's
 		uint16_t cores[CONF_MAX_WORKERS]; // one worker on each; default "1"
 		uint16_t n_cores;
-		enum conf_idle idle;		 // poll | sleep; default poll
-		uint32_t idle_sleep_us;		 // 10 to 5000, default 200
-		enum conf_engine engine;	 // auto | fast | libsrtp2
-		enum conf_checksum udp_checksum; // auto | offload | software | zero
-		uint32_t memory_mib;		 // huge-page memory, default 256
-		uint32_t max_peers;		 // 1 to 65536, default 1024
-		uint32_t max_streams;		 // 1 to 1024, default 64
-		uint16_t mtu;			 // to the viewers, 1280 to 9000, default 1500
+		enum conf_idle idle;		  // poll | sleep; default poll
+		uint32_t idle_sleep_us;		  // 10 to 5000, default 200
+		enum conf_engine engine;	  // auto | fast | libsrtp2
+		enum conf_checksum udp_checksum;  // auto | offload | software | zero
+		enum conf_steering flow_steering; // auto | off; default auto
+		uint32_t memory_mib;		  // huge-page memory, default 256
+		uint32_t max_peers;		  // 1 to 65536, default 1024
+		uint32_t max_streams;		  // 1 to 1024, default 64
+		uint16_t mtu;			  // to the viewers, 1280 to 9000, default 1500
 	} dataplane;
 	struct {
 		struct net_addr addresses[CONF_MAX_ADDRESSES]; // "address": list; none: interface's

@@ -30,6 +30,12 @@ static const struct conf_word checksum_words[] = {
 	{ NULL, 0 },
 };
 
+static const struct conf_word steering_words[] = {
+	{ "auto", CONF_STEERING_AUTO },
+	{ "off", CONF_STEERING_OFF },
+	{ NULL, 0 },
+};
+
 static const struct conf_word level_words[] = {
 	{ "error", LOG_LEVEL_ERROR },
 	{ "warn", LOG_LEVEL_WARN },
@@ -87,6 +93,9 @@ const struct conf_option conf_options[] = {
 	WORD(dataplane, udp_checksum, checksum_words, "auto",
 		"Who makes the UDP checksums: the port (offload), this program (software), or nobody "
 		"over IPv4 (zero); auto: the port where it can, software elsewhere"),
+	WORD(dataplane, flow_steering, steering_words, "auto",
+		"Rules in the NIC that bring a viewer's packets to its own worker (rte_flow); auto: "
+		"where a NIC has several queues and takes such rules"),
 	NUMBER(dataplane, memory_mib, 16, 1048576, 256,
 		"Memory for DPDK, in MiB, of huge pages unless eal says otherwise"),
 	NUMBER(dataplane, max_peers, 1, 65536, 1024,

@@ -340,6 +340,12 @@ struct region_header {
 
 	_Alignas(REGION_LINE_BYTES) _Atomic uint32_t
 		control_waits; // control: sleeping on the eventfd
+
+	// Flow steering (main thread of the data plane: rw; control: ro).
+	_Alignas(REGION_LINE_BYTES) _Atomic uint32_t flow_steering; // whether the NIC does it
+	_Atomic uint32_t flow_rules;				    // in the NIC
+	_Atomic uint32_t flow_waiting;				    // viewers without room
+	_Atomic uint64_t flow_refusals;				    // by the NIC's driver
 };
 
 // A mapped region and the addresses of its parts, checked. Not itself shared.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "dataplane/abi/log.h"
+#include "dataplane/fanout/steering.h"
 #include "dataplane/fanout/worker.h"
 
 enum {
@@ -153,6 +154,7 @@ static int peer_reserve(struct worker *w, const struct ring_command *c)
 static void peer_unlink(struct worker *w, struct peer *p)
 {
 	endpoints_remove(w->edge->endpoints, &p->remote, p->slot);
+	steering_drop(w, p->slot);
 	fan_remove(w, p);
 	w->peers[p->slot] = NULL;
 	w->counters->n_peers--;
@@ -178,8 +180,12 @@ static int peer_make(struct worker *w, struct region_peer *shared, uint16_t slot
 
 static int endpoint_take(struct worker *w, const struct peer *p)
 {
-	return endpoints_add(w->edge->endpoints, &p->remote,
+	int rc = endpoints_add(w->edge->endpoints, &p->remote,
 		(struct endpoint){ .slot = p->slot, .worker = w->id });
+
+	if (rc == 0)
+		steering_want(w, p);
+	return rc;
 }
 
 // The slot's peer was made anew, at the same address or another.

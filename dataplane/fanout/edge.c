@@ -8,6 +8,7 @@
 #include <rte_cycles.h>
 #include <rte_launch.h>
 
+#include "dataplane/fanout/steering.h"
 #include "dataplane/fanout/worker.h"
 
 // NTP time of CLOCK_MONOTONIC zero, fixed once: steps of the wall clock never reach a viewer.
@@ -32,6 +33,8 @@ static int make_workers(struct edge *edge)
 	if (!edge->workers || !edge->viewers_on)
 		return -ENOMEM;
 	rc = endpoints_create(edge->region->n_peers, edge->n_workers, &edge->endpoints);
+	if (rc == 0)
+		rc = steering_create(edge, &edge->steering);
 	for (uint16_t id = 0; rc == 0 && id < edge->n_workers; id++)
 		rc = worker_init(&edge->workers[id], edge, id);
 	if (rc == 0)
@@ -59,6 +62,7 @@ void edge_fini(struct edge *edge)
 {
 	for (uint16_t id = 0; edge->workers && id < edge->n_workers; id++)
 		worker_fini(&edge->workers[id]);
+	steering_destroy(edge->steering);
 	endpoints_destroy(edge->endpoints);
 	free(edge->workers);
 	free(edge->viewers_on);

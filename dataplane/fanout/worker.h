@@ -37,6 +37,7 @@ enum {
 	WORKER_STARTING = 1, // struct worker's state: else 0 runs, or -errno it did not start
 };
 
+struct steering;
 struct worker;
 
 // Shared by all workers; read only while they run, but for the atomics.
@@ -45,6 +46,7 @@ struct edge {
 	struct region *region;
 	struct port_set *ports;
 	struct endpoints *endpoints;
+	struct steering *steering; // NULL: the NIC does not steer
 	struct worker *workers;
 	uint16_t n_workers;
 	uint16_t media_port_be;

@@ -38,6 +38,7 @@ static const struct row {
 	{ "dataplane", "idle_sleep_us", "5000", FIELD(dataplane.idle_sleep_us), 5000 },
 	{ "dataplane", "engine", "libsrtp2", FIELD(dataplane.engine), CONF_ENGINE_LIBSRTP2 },
 	{ "dataplane", "udp_checksum", "zero", FIELD(dataplane.udp_checksum), CONF_CHECKSUM_ZERO },
+	{ "dataplane", "flow_steering", "off", FIELD(dataplane.flow_steering), CONF_STEERING_OFF },
 	{ "dataplane", "memory_mib", "512", FIELD(dataplane.memory_mib), 512 },
 	{ "dataplane", "max_peers", "65536", FIELD(dataplane.max_peers), 65536 },
 	{ "dataplane", "max_streams", "1", FIELD(dataplane.max_streams), 1 },
@@ -121,6 +122,7 @@ static void test_defaults(void **state)
 	assert_int_equal(conf->dataplane.n_cores, 1);
 	assert_int_equal(conf->dataplane.cores[0], 1);
 	assert_int_equal(conf->dataplane.idle_sleep_us, 200);
+	assert_int_equal(conf->dataplane.flow_steering, CONF_STEERING_AUTO);
 	assert_int_equal(conf->dataplane.memory_mib, 256);
 	assert_int_equal(conf->dataplane.max_peers, 1024);
 	assert_int_equal(conf->dataplane.max_streams, 64);

@@ -47,6 +47,7 @@ static void test_bad_values(void **state)
 		{ "dataplane", "idle_sleep_us", "a whole number from 10 to 5000", { "9", "5001" } },
 		{ "dataplane", "max_peers", "a whole number from 1 to 65536", { "0", "65537" } },
 		{ "dataplane", "idle", "poll or sleep", { "", "Poll", "pol", "polls", "0" } },
+		{ "dataplane", "flow_steering", "auto or off", { "on", "yes" } },
 		{ "dataplane", "engine", "auto, fast or libsrtp2", { "nss", "fast,auto" } },
 		{ "log", "level", "error, warn, info or debug", { "warning", "3" } },
 		{ "whep", "strict_h264", "yes or no", { "", "2", "YES", "nope" } },

@@ -310,6 +310,7 @@ static void the_region_is_shown(void **state)
 	w->drops[DROP_SEAL] = 3;
 	w->drops[DROP_PUNT_RING_FULL] = 4;
 	w->events_lost = 5;
+	w->ring_faults = 9;
 	leg->packets = 6;
 	leg->up = 1;
 	leg->drops[DROP_INGEST_LATE] = 8;
@@ -333,6 +334,15 @@ static void the_region_is_shown(void **state)
 		"late\"}",
 		8);
 	expect_shown(h, "millrace_dataplane_up", 1);
+	expect_shown(h, "millrace_ring_faults_total{worker=\"1\"}", 9);
+	expect_shown(h, "millrace_flow_rules{port=\"e\\\"?\"}", -1); // no NIC that steers
+	region->header->flow_steering = 1;
+	region->header->flow_rules = 10;
+	region->header->flow_waiting = 11;
+	region->header->flow_refusals = 12;
+	expect_shown(h, "millrace_flow_rules{port=\"e\\\"?\"}", 10);
+	expect_shown(h, "millrace_flow_rules_waiting{port=\"e\\\"?\"}", 11);
+	expect_shown(h, "millrace_flow_rules_refused_total{port=\"e\\\"?\"}", 12);
 }
 
 static void full_rings_are_counted(void **state)

@@ -315,13 +315,17 @@ static void the_data_plane_is_shown(void **state)
 	struct rig *r = *state;
 	struct region *region = link_region(r->api.link);
 	struct region_worker *w = &region->workers[0];
-	json_int_t rx_bps, tx_pps, drops, ingest, capacity, mtu;
+	json_int_t rx_bps, tx_pps, drops, ingest, capacity, mtu, rules, waiting, refusals;
 	const char *engine, *instance;
 	json_t *doc, *worker;
 	double busy;
 
 	memset(region->header->interface, 0xff, sizeof(region->header->interface));
 	region->header->instance = 0xab;
+	region->header->flow_steering = 1;
+	region->header->flow_rules = 11;
+	region->header->flow_waiting = 12;
+	region->header->flow_refusals = 13;
 	dataplane_api_sample(&r->api, 5000);
 	w->rx_bytes = 2500;
 	w->tx_packets = 40;
@@ -343,6 +347,10 @@ static void the_data_plane_is_shown(void **state)
 	assert_int_equal(mtu, 1500);
 	assert_int_equal(capacity, 1024);
 	assert_int_equal(ingest, 100 + STEER_CNT_INGEST);
+	assert_int_equal(json_unpack(doc, "{s:{s:I,s:I,s:I!}}", "flows", "rules", &rules, "waiting",
+				 &waiting, "refusals", &refusals),
+		0);
+	assert_int_equal(rules * 10000 + waiting * 100 + refusals, 111213);
 	assert_int_equal(json_array_size(json_object_get(doc, "workers")), EDGE_WORKERS);
 	worker = json_array_get(json_object_get(doc, "workers"), 0);
 	assert_int_equal(json_unpack(worker, "{s:I,s:I,s:f,s:{s:I}}", "rx_bps", &rx_bps, "tx_pps",
@@ -378,7 +386,7 @@ static void no_data_plane_is_shown_too(void **state)
 		"\"media_port\":null,\"instance\":null,\"workers\":[],\"peers\":{"
 		"\"reserving\":0,\"connecting\":0,\"ready\":3,\"closing\":0,\"capacity\":1024},"
 		"\"sessions\":{\"created\":9,\"ended\":{\"delete\":0,\"other\":0,"
-		"\"consent\":0}},\"steer\":{}}");
+		"\"consent\":0}},\"steer\":{},\"flows\":null}");
 	r->api.link = link;
 }
 
