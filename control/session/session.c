@@ -36,16 +36,6 @@ void session_make_etag(struct session *s)
 		snprintf(s->etag, sizeof(s->etag), "\"%s-%u\"", s->resource, s->ice_generation);
 }
 
-static uint16_t choose_worker(const struct session_table *t)
-{
-	uint16_t best = 0;
-
-	for (uint16_t w = 1; w < link_region(t->link)->n_workers; w++)
-		if (t->worker_peers[w] < t->worker_peers[best])
-			best = w;
-	return best;
-}
-
 static int fill_leg(
 	struct region_peer_leg *out, const struct sdp_negotiated_leg *sdp, uint32_t ssrc)
 {
@@ -193,7 +183,7 @@ int session_create(struct session_table *t, const struct session_offer *offer, s
 	s->ready_cb = cb;
 	s->ready_arg = arg;
 	s->slot = t->free_slots[--t->n_free];
-	s->worker = choose_worker(t);
+	s->worker = session_choose_worker(t);
 	session_enter(s);
 	rc = fill_slot(s, offer);
 	if (rc == 0)
@@ -206,6 +196,7 @@ int session_create(struct session_table *t, const struct session_offer *offer, s
 	}
 	s->command_busy = true;
 	keep_session(s);
+	session_weigh(s);
 	t->counts.created++;
 	*out = s;
 	return 0;
@@ -355,6 +346,7 @@ void session_tick(struct session_table *t, uint64_t now_ms)
 	if (!t->link)
 		return;
 	session_retry_orphans(t, now_ms);
+	session_weigh_all(t, now_ms);
 	DL_FOREACH_SAFE(t->all, s, next)
 	{
 		if (s->end_wanted) {

@@ -87,6 +87,7 @@ void session_table_attach(struct session_table *t, struct link *link, struct str
 		return;
 	}
 	memset(t->worker_peers, 0, sizeof(t->worker_peers));
+	memset(t->worker_load, 0, sizeof(t->worker_load));
 	if (fill_free_slots(t, link_region(link)) < 0) {
 		log_error("no memory for %u peer slots", link_region(link)->n_peers);
 		return;
@@ -203,6 +204,7 @@ void session_free(struct session *s)
 	HASH_DEL(t->by_resource, s);
 	DL_DELETE(t->all, s);
 	dtls_conn_destroy(s->dtls);
+	session_unweigh(s);
 	t->worker_peers[s->worker]--;
 	t->n_used--;
 	explicit_bzero(s, sizeof(*s));

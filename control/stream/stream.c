@@ -548,6 +548,19 @@ static void sample_leg(
 	rate->frames = frames;
 }
 
+uint32_t stream_leg_load(const struct stream *s, enum leg_kind leg)
+{
+	// 2.5 Mbit/s in packets of 1200 bytes; Opus, a packet each 20 ms.
+	static const uint32_t usual[LEG_COUNT] = { [LEG_VIDEO] = 260, [LEG_AUDIO] = 50 };
+	double rate = s->rates[leg].packet_rate;
+
+	if (!s->want.legs[leg].present)
+		return 0;
+	if (!(rate >= 1))
+		return usual[leg];
+	return rate < UINT16_MAX * 1000.0 ? (uint32_t)rate : UINT16_MAX * 1000u;
+}
+
 void stream_store_sample(struct stream_store *store, uint64_t now_ms)
 {
 	static const struct region_leg_state nothing;

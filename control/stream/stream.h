@@ -115,6 +115,10 @@ uint32_t stream_peer_cap(const struct stream *);
 // Whether one of its legs sends, as far as its worker has told.
 bool stream_live(const struct stream *);
 
+// Packets a second that a leg costs whoever handles it: as measured, or a usual rate while nothing
+// comes; 0 a leg that the stream has not.
+uint32_t stream_leg_load(const struct stream *, enum leg_kind);
+
 // Create or change. Ports are assigned (RTP even, RTCP the next), the region's slot is written, the
 // workers are told (all of them; the first failure undoes it) and the steering map learns the
 // ports. A leg that names no port keeps the one it has. What changes nothing is 0 at once.

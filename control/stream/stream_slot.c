@@ -17,26 +17,40 @@ static struct region_stream_conf *slot_conf(const struct stream_entry *e)
 	return &link_region(e->pub.store->link)->streams[e->pub.slot].conf;
 }
 
-static void count_owners(const struct stream *first, uint32_t counts[REGION_MAX_WORKERS])
+struct owner_load {
+	uint64_t load; // packets a second that come in for it to judge
+	uint32_t n_streams;
+};
+
+static void add_owners(const struct stream *first, struct owner_load loads[REGION_MAX_WORKERS])
 {
 	for (const struct stream *s = first; s; s = s->next) {
 		const struct stream_entry *e = (const struct stream_entry *)s;
 
-		if (e->has_slot && s->owner < REGION_MAX_WORKERS)
-			counts[s->owner]++;
+		if (!e->has_slot || s->owner >= REGION_MAX_WORKERS)
+			continue;
+		loads[s->owner].n_streams++;
+		for (int leg = 0; leg < LEG_COUNT; leg++)
+			loads[s->owner].load += stream_leg_load(s, leg);
 	}
 }
 
-// Return: the worker that owns the fewest streams.
+static bool less_loaded(const struct owner_load *a, const struct owner_load *b)
+{
+	return a->load != b->load ? a->load < b->load : a->n_streams < b->n_streams;
+}
+
+// Return: the worker whose streams bring the fewest packets; of several, the one with the fewest
+// streams.
 static uint16_t pick_owner(const struct stream_store *store)
 {
-	uint32_t counts[REGION_MAX_WORKERS] = { 0 };
+	struct owner_load loads[REGION_MAX_WORKERS] = { 0 };
 	uint16_t best = 0;
 
-	count_owners(store->first, counts);
-	count_owners(store->hidden, counts);
+	add_owners(store->first, loads);
+	add_owners(store->hidden, loads);
 	for (uint16_t w = 1; w < link_region(store->link)->n_workers; w++) {
-		if (counts[w] < counts[best])
+		if (less_loaded(&loads[w], &loads[best]))
 			best = w;
 	}
 	return best;

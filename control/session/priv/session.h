@@ -10,6 +10,7 @@ enum {
 	SESSION_ETAG_MAX = REGION_RESOURCE_CHARS + 16,
 	SESSION_RETRY_MS = 500,	      // a command that found the ring full, or was not answered
 	SESSION_KEEPALIVE_MS = 15000, // without a packet to the viewer (RFC 8445 11)
+	SESSION_WEIGH_MS = 1000,      // between two looks at what each viewer costs its worker
 	SESSION_STRAY_PER_TICK = 8,   // answers to STUN of no session (C27)
 };
 
@@ -37,6 +38,7 @@ struct session {
 	struct stream *stream;
 	uint16_t slot;
 	uint16_t worker;
+	uint32_t load; // packets a second that its worker seals for it, when last looked
 	uint32_t generation;
 	struct ice_agent ice;
 	struct dtls_conn *dtls;
@@ -77,6 +79,8 @@ struct session_table {
 	uint32_t n_free;
 	uint32_t n_used;
 	uint32_t worker_peers[REGION_MAX_WORKERS];
+	uint64_t worker_load[REGION_MAX_WORKERS]; // sum of their viewers'
+	uint64_t weighed_ms;
 	unsigned int stray_budget;
 	uint64_t now_ms; // of the newest tick or packet
 	struct session_counts counts;
@@ -90,6 +94,14 @@ void session_enter(struct session *);
 void session_name_ufrags(struct session *);
 void session_free(struct session *);
 uint64_t session_now_ms(void);
+
+// session_load.c
+// Return: the worker with the least to do for its viewers.
+uint16_t session_choose_worker(const struct session_table *);
+// What the session costs its worker, now that its slot says which legs it takes.
+void session_weigh(struct session *);
+void session_weigh_all(struct session_table *, uint64_t now_ms);
+void session_unweigh(struct session *);
 
 // session_media.c
 // Return: whether another session had the address.

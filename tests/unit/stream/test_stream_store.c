@@ -36,6 +36,26 @@ static void ports_are_assigned_and_served(void **state)
 	assert_int_equal(b->generation % 2, 1);
 }
 
+// Each new stream goes to the worker whose streams bring the fewest packets.
+static void owners_share_the_packets(void **state)
+{
+	struct rig *r = *state;
+	struct stream *busy = store_rig_put_done(r, "busy", "{\"video\":{}}");
+	struct stream *quiet = store_rig_put_done(r, "quiet", "{\"video\":{}}"), *next;
+
+	assert_int_not_equal(busy->owner, quiet->owner);
+	assert_int_equal(stream_leg_load(busy, LEG_AUDIO), 0);
+	assert_true(stream_leg_load(busy, LEG_VIDEO) > 0); // nothing came yet
+	busy->rates[LEG_VIDEO].packet_rate = 900.4;
+	quiet->rates[LEG_VIDEO].packet_rate = 1.5;
+	assert_int_equal(stream_leg_load(busy, LEG_VIDEO), 900);
+	next = store_rig_put_done(r, "one", "{\"audio\":{}}");
+	assert_int_equal(next->owner, quiet->owner);
+	next->rates[LEG_AUDIO].packet_rate = 1000;
+	next = store_rig_put_done(r, "two", "{\"audio\":{}}");
+	assert_int_equal(next->owner, busy->owner);
+}
+
 static void the_slot_holds_what_was_asked(void **state)
 {
 	struct rig *r = *state;
@@ -464,6 +484,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(ports_are_assigned_and_served),
+		TEST(owners_share_the_packets),
 		TEST(the_slot_holds_what_was_asked),
 		TEST(a_stream_is_found_only_once_confirmed),
 		TEST(clashes_are_refused),
