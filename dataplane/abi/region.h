@@ -348,6 +348,20 @@ struct region_header {
 	_Atomic uint64_t flow_refusals;				    // by the NIC's driver
 };
 
+// No line has two writers, nor one writer and another that reads it for each packet.
+#define REGION_OWN_LINE(type, member) \
+	static_assert(offsetof(struct type, member) % REGION_LINE_BYTES == 0, "shares a line")
+
+REGION_OWN_LINE(region_stream, norm);
+REGION_OWN_LINE(region_stream, legs);
+REGION_OWN_LINE(region_peer, session);
+REGION_OWN_LINE(region_peer, state);
+REGION_OWN_LINE(region_header, control_waits);
+REGION_OWN_LINE(region_header, flow_steering);
+static_assert(sizeof(struct region_stream) % REGION_LINE_BYTES == 0, "slots share a line");
+static_assert(sizeof(struct region_peer) % REGION_LINE_BYTES == 0, "slots share a line");
+static_assert(sizeof(struct region_worker) % REGION_LINE_BYTES == 0, "workers share a line");
+
 // A mapped region and the addresses of its parts, checked. Not itself shared.
 struct region {
 	int fd;

@@ -5,6 +5,7 @@
 // Owner: of each direction, the one thread that puts or gets.
 #pragma once
 
+#include <assert.h>
 #include <stdint.h>
 
 struct rte_ring;
@@ -16,6 +17,8 @@ struct ring {
 	uint32_t prod; // producer: index of the next element put
 	uint32_t cons; // consumer: index of the next element got
 };
+
+static_assert(sizeof(struct ring) == 64, "views of two rings share no line");
 
 // Make an empty ring in shared memory, which has room for it (ring_bytes).
 // Return: 0; -EINVAL slots is not a power of two.

@@ -28,7 +28,7 @@ static int make_workers(struct edge *edge)
 {
 	int rc;
 
-	edge->workers = calloc(edge->n_workers, sizeof(*edge->workers));
+	edge->workers = worker_table(edge->n_workers, sizeof(*edge->workers));
 	edge->viewers_on = calloc(edge->region->n_streams, sizeof(*edge->viewers_on));
 	if (!edge->workers || !edge->viewers_on)
 		return -ENOMEM;

@@ -79,6 +79,14 @@ static int make_inboxes(struct worker *w)
 	return 0;
 }
 
+void *worker_table(size_t n, size_t elem_bytes)
+{
+	size_t bytes = RTE_ALIGN_CEIL(n * elem_bytes, (size_t)REGION_LINE_BYTES);
+	void *table = aligned_alloc(REGION_LINE_BYTES, bytes);
+
+	return table ? memset(table, 0, bytes) : NULL;
+}
+
 int worker_init(struct worker *w, struct edge *edge, uint16_t id)
 {
 	int rc;
@@ -91,9 +99,9 @@ int worker_init(struct worker *w, struct edge *edge, uint16_t id)
 	w->counters = &edge->region->workers[id];
 	w->counters->cpu = edge->conf->dataplane.cores[id];
 	w->counters->tsc_mhz = (uint32_t)(rte_get_tsc_hz() / 1000000);
-	w->streams = calloc(edge->region->n_streams, sizeof(*w->streams));
-	w->peers = calloc(edge->region->n_peers, sizeof(*w->peers));
-	w->ingest = malloc((UINT16_MAX + 1) * sizeof(*w->ingest));
+	w->streams = worker_table(edge->region->n_streams, sizeof(*w->streams));
+	w->peers = worker_table(edge->region->n_peers, sizeof(*w->peers));
+	w->ingest = worker_table(UINT16_MAX + 1, sizeof(*w->ingest));
 	for (int leg = 0; leg < LEG_COUNT; leg++)
 		w->turns[leg].slots = calloc(edge->region->n_streams, sizeof(uint16_t));
 	if (!w->streams || !w->peers || !w->ingest || !w->turns[0].slots || !w->turns[1].slots)

@@ -130,7 +130,7 @@ struct packet {
 };
 
 struct worker {
-	uint16_t id;
+	_Alignas(REGION_LINE_BYTES) uint16_t id;
 	_Atomic int state; // WORKER_STARTING, 0 running, -errno
 	bool notify;	   // control has something to read
 	struct edge *edge;
@@ -156,13 +156,23 @@ struct worker {
 	uint16_t n_tx;
 	uint64_t tx_bytes; // of what gathers in tx
 	bool tx_stalled;   // the port took nothing for the longest wait: do not wait again
-	struct rte_ring *inbox[REGION_MAX_WORKERS]; // by sender; SPSC
+	// By sender; SPSC. Read by the senders for each packet: nothing beside it may change.
+	_Alignas(REGION_LINE_BYTES) struct rte_ring *inbox[REGION_MAX_WORKERS];
 };
+
+static_assert(sizeof(struct worker) % REGION_LINE_BYTES == 0, "workers share no line");
+static_assert(offsetof(struct worker, inbox) % REGION_LINE_BYTES == 0 &&
+		      offsetof(struct worker, inbox) + sizeof(((struct worker *)0)->inbox) ==
+			      sizeof(struct worker),
+	"what other workers read shares no line with what this one writes");
 
 static inline struct packet *packet_of(struct rte_mbuf *m)
 {
 	return rte_mbuf_to_priv(m);
 }
+
+// Zeroed memory on lines that nobody else's memory shares; free() gives it back.
+void *worker_table(size_t n, size_t elem_bytes);
 
 // Make worker id's tables. Main thread, EAL started.
 // Return: 0; -ENOMEM, -ENOTSUP no engine. worker_fini is right after a failure too.
