@@ -86,7 +86,7 @@ static int await_workers(struct edge *edge)
 int edge_launch(struct edge *edge)
 {
 	for (uint16_t id = 0; id < edge->n_workers; id++)
-		rte_eal_remote_launch(worker_run, &edge->workers[id], id + 1u);
+		rte_eal_remote_launch(worker_run, &edge->workers[id], port_worker_lcore(id));
 	return await_workers(edge);
 }
 

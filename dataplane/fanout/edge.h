@@ -16,7 +16,7 @@ int edge_init(
 // A zeroed struct is fine; the workers must have ended.
 void edge_fini(struct edge *);
 
-// Start every worker on its lcore: worker i on lcore i + 1.
+// Start every worker on its lcore, as port_worker_lcore has it.
 // Return: 0 all run; -errno of the first that does not start. edge_halt is right after both.
 int edge_launch(struct edge *);
 

@@ -93,6 +93,15 @@ static int check_interface(const struct conf *conf)
 	return queues;
 }
 
+unsigned int port_worker_lcore(uint16_t worker)
+{
+	unsigned int lcore = rte_get_next_lcore(-1, 1, 0);
+
+	while (worker-- > 0 && lcore < RTE_MAX_LCORE)
+		lcore = rte_get_next_lcore(lcore, 1, 0);
+	return lcore;
+}
+
 static int make_pools(struct port_set *set, uint16_t priv_bytes)
 {
 	for (uint16_t w = 0; w < set->n_workers; w++) {
@@ -100,7 +109,8 @@ static int make_pools(struct port_set *set, uint16_t priv_bytes)
 
 		snprintf(name, sizeof(name), "worker%u", w);
 		set->workers[w].pool = rte_pktmbuf_pool_create(name, PORT_POOL_MBUFS, 256,
-			priv_bytes, RTE_MBUF_DEFAULT_BUF_SIZE, rte_lcore_to_socket_id(w + 1u));
+			priv_bytes, RTE_MBUF_DEFAULT_BUF_SIZE,
+			rte_lcore_to_socket_id(port_worker_lcore(w)));
 		if (!set->workers[w].pool) {
 			log_error("no memory for the packets of worker %u: raise [dataplane] "
 				  "memory_mib, and the huge pages with it",
@@ -334,14 +344,18 @@ int port_set_start(const struct conf *conf, uint32_t gid, uint16_t priv_bytes, s
 static int set_rights(cap_flag_value_t net_admin)
 {
 	const cap_value_t kept[] = { CAP_NET_ADMIN };
-	cap_t caps = cap_init();
+	cap_t before = cap_get_proc(), caps = cap_init();
+	cap_flag_value_t had = CAP_CLEAR;
 	int rc = 0;
 
-	if (!caps)
-		return -ENOMEM;
-	if (cap_set_flag(caps, CAP_PERMITTED, 1, kept, CAP_SET) < 0 ||
-		cap_set_flag(caps, CAP_EFFECTIVE, 1, kept, net_admin) < 0 || cap_set_proc(caps) < 0)
+	if (!before || !caps)
+		rc = -ENOMEM;
+	else if (cap_get_flag(before, CAP_NET_ADMIN, CAP_PERMITTED, &had) < 0 ||
+		 cap_set_flag(caps, CAP_PERMITTED, 1, kept, had) < 0 ||
+		 cap_set_flag(caps, CAP_EFFECTIVE, 1, kept, had ? net_admin : CAP_CLEAR) < 0 ||
+		 cap_set_proc(caps) < 0)
 		rc = -errno;
+	cap_free(before);
 	cap_free(caps);
 	return rc;
 }

@@ -62,11 +62,15 @@ int port_set_start(const struct conf *, uint32_t gid, uint16_t priv_bytes, struc
 int port_set_open(struct port_set *, const char *ifname, uint16_t n_workers, uint16_t priv_bytes,
 	enum conf_checksum sums);
 
+// The lcore of a worker: the main one takes none, the others do in their order.
+// Return: the lcore; RTE_MAX_LCORE no more are there.
+unsigned int port_worker_lcore(uint16_t worker);
+
 // Stop ports, detach and unpublish the program, clean the EAL up. The workers must have ended.
 void port_set_stop(struct port_set *);
 
 // Give up every right that is needed only to start; those to detach the program stay permitted,
-// for port_set_stop. Call in each worker's thread.
+// for port_set_stop, if they were there. Call in each worker's thread.
 // Return: 0; -errno.
 int port_drop_rights(void);
 
