@@ -12,6 +12,7 @@
 
 enum {
 	REGION_PAGE_BYTES = 4096,
+	REGION_HUGE_BYTES = 2 << 20,
 	REGION_SEALS = F_SEAL_SHRINK | F_SEAL_GROW,
 };
 
@@ -26,6 +27,12 @@ uint64_t region_now_ns(void)
 static uint64_t page_align(uint64_t bytes)
 {
 	return (bytes + REGION_PAGE_BYTES - 1) & ~(uint64_t)(REGION_PAGE_BYTES - 1);
+}
+
+// Whole huge pages, whatever pages it gets: what is not touched costs nothing.
+static uint64_t huge_align(uint64_t bytes)
+{
+	return (bytes + REGION_HUGE_BYTES - 1) & ~(uint64_t)(REGION_HUGE_BYTES - 1);
 }
 
 static bool sizes_valid(const struct region_sizes *s)
@@ -56,8 +63,9 @@ static void header_lay_out(const struct region_sizes *s, struct region_header *h
 	h->peers_off = h->streams_off + page_align((uint64_t)h->n_streams * h->stream_bytes);
 	h->workers_off = h->peers_off + page_align((uint64_t)h->n_peers * h->peer_bytes);
 	h->rings_off = h->workers_off + page_align((uint64_t)h->n_workers * h->worker_bytes);
-	h->region_bytes = h->rings_off +
-			  h->n_workers * (h->command_bytes + h->event_bytes + 2 * h->packet_bytes);
+	h->region_bytes = huge_align(
+		h->rings_off +
+		h->n_workers * (h->command_bytes + h->event_bytes + 2 * h->packet_bytes));
 }
 
 // h: our own copy; the one in the region can change under our hands.
@@ -150,6 +158,26 @@ static int map_fd(int fd, size_t bytes, struct region *out)
 	return 0;
 }
 
+// Return: 0, fd and header in out; -errno.
+static int file_create(uint64_t bytes, unsigned int flags, struct region *out)
+{
+	int fd = memfd_create("millrace", MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	rc = ftruncate(fd, (off_t)bytes) < 0 || fcntl(fd, F_ADD_SEALS, REGION_SEALS) < 0 ? -errno
+											 : 0;
+	if (rc == 0)
+		rc = map_fd(fd, bytes, out);
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+	out->fd = fd;
+	return 0;
+}
+
 int region_create(const struct region_sizes *sizes, struct region *out)
 {
 	struct region_header layout;
@@ -161,30 +189,23 @@ int region_create(const struct region_sizes *sizes, struct region *out)
 	header_lay_out(sizes, &layout);
 	if (getrandom(&layout.instance, sizeof(layout.instance), 0) != sizeof(layout.instance))
 		return -EIO;
-	r.fd = memfd_create("millrace", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (r.fd < 0)
-		return -errno;
-	if (ftruncate(r.fd, (off_t)layout.region_bytes) < 0 ||
-		fcntl(r.fd, F_ADD_SEALS, REGION_SEALS) < 0) {
-		rc = -errno;
-		goto err_close;
-	}
-	rc = map_fd(r.fd, layout.region_bytes, &r);
+	// Counters of every viewer are written for every picture: with small pages their addresses
+	// alone overflow the TLB. Without huge pages to spare it works all the same.
+	rc = file_create(layout.region_bytes, MFD_HUGETLB, &r);
 	if (rc < 0)
-		goto err_close;
+		rc = file_create(layout.region_bytes, 0, &r);
+	if (rc < 0)
+		return rc;
 	*r.header = layout;
 	parts_locate(&r, &layout);
 	rc = rings_open(&r, &layout, true);
-	if (rc < 0)
-		goto err_unmap;
+	if (rc < 0) {
+		munmap(r.header, r.bytes);
+		close(r.fd);
+		return rc;
+	}
 	*out = r;
 	return 0;
-
-err_unmap:
-	munmap(r.header, r.bytes);
-err_close:
-	close(r.fd);
-	return rc;
 }
 
 // The header must be just the one that its three sizes lead to.

@@ -164,8 +164,8 @@ static void peer_unlink(struct worker *w, struct peer *p)
 static int peer_make(struct worker *w, struct region_peer *shared, uint16_t slot, struct peer **out)
 {
 	struct peer *p;
-	int rc = peer_create(
-		shared, slot, w->engine, w->edge->conf->media.dscp, w->edge->ports->checksum, &p);
+	int rc = peer_create(&w->peer_slab, shared, slot, w->engine, w->edge->conf->media.dscp,
+		w->edge->ports->checksum, &p);
 
 	if (rc < 0)
 		return rc;

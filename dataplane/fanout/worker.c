@@ -108,6 +108,7 @@ int worker_init(struct worker *w, struct edge *edge, uint16_t id)
 		return -ENOMEM;
 	for (uint32_t port = 0; port <= UINT16_MAX; port++)
 		w->ingest[port] = (struct ingest_ref){ .stream = UINT16_MAX };
+	slab_init(&w->peer_slab, sizeof(struct peer));
 	rc = make_inboxes(w);
 	return rc < 0 ? rc : make_engine(w);
 }
@@ -140,6 +141,7 @@ void worker_fini(struct worker *w)
 	empty_inboxes(w);
 	rte_pktmbuf_free_bulk(w->tx, w->n_tx);
 	srtp_engine_destroy(w->engine);
+	slab_fini(&w->peer_slab);
 	free(w->streams);
 	free(w->peers);
 	free(w->ingest);

@@ -137,8 +137,9 @@ struct worker {
 	struct port_share *share;
 	struct region_worker *counters;
 	struct srtp_engine *engine;
-	struct stream *streams;	   // by slot
-	struct peer **peers;	   // by slot; NULL: not of this worker
+	struct stream *streams; // by slot
+	struct peer **peers;	// by slot; NULL: not of this worker
+	struct slab peer_slab;
 	struct ingest_ref *ingest; // by UDP port, host byte order
 	uint32_t report_at;	   // slot at which the next round of reports goes on
 	uint64_t report_ns;

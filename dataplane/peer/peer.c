@@ -67,8 +67,8 @@ static int make_leg(struct peer *p, enum leg_kind leg, const struct region_peer_
 	return 0;
 }
 
-int peer_create(struct region_peer *shared, uint16_t slot, struct srtp_engine *engine, uint8_t dscp,
-	enum frame_checksum checksum, struct peer **out)
+int peer_create(struct slab *slab, struct region_peer *shared, uint16_t slot,
+	struct srtp_engine *engine, uint8_t dscp, enum frame_checksum checksum, struct peer **out)
 {
 	struct region_peer_conf conf = shared->conf;
 	struct peer *p;
@@ -76,13 +76,13 @@ int peer_create(struct region_peer *shared, uint16_t slot, struct srtp_engine *e
 
 	if (conf.phase != REGION_PEER_READY)
 		return -EINVAL;
-	p = aligned_alloc(REGION_LINE_BYTES,
-		(sizeof(*p) + REGION_LINE_BYTES - 1) / REGION_LINE_BYTES * REGION_LINE_BYTES);
+	p = slab_get(slab);
 	if (!p) {
 		explicit_bzero(&conf, sizeof(conf));
 		return -ENOMEM;
 	}
-	*p = (struct peer){ .state = &shared->state,
+	*p = (struct peer){ .slab = slab,
+		.state = &shared->state,
 		.remote = conf.path.remote,
 		.generation = conf.generation,
 		.key_id = conf.key_id,
@@ -101,7 +101,7 @@ int peer_create(struct region_peer *shared, uint16_t slot, struct srtp_engine *e
 	}
 	explicit_bzero(&conf, sizeof(conf));
 	if (rc < 0) {
-		free(p);
+		slab_put(slab, p);
 		return rc;
 	}
 	*out = p;
@@ -132,7 +132,7 @@ void peer_destroy(struct peer *p)
 	if (!p)
 		return;
 	srtp_session_destroy(p->srtp);
-	free(p);
+	slab_put(p->slab, p);
 }
 
 void peer_leg_begin(struct peer_leg *l, uint64_t seq)

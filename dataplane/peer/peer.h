@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "dataplane/abi/region.h"
+#include "dataplane/mem/slab.h"
 #include "dataplane/port/frame.h"
 #include "dataplane/srtp/srtp.h"
 
@@ -45,6 +46,7 @@ struct peer_leg {
 
 struct peer {
 	struct peer_leg legs[LEG_COUNT];
+	struct slab *slab;
 	struct srtp_session *srtp;
 	struct region_peer_state *state; // rw
 	struct frame_template frame;
@@ -62,10 +64,11 @@ static_assert(offsetof(struct peer_leg, srtp) == PEER_HDR_ROOM_BYTES &&
 	"headers, then one line of all that a packet needs");
 
 // Make a peer from a slot that control says is READY. The slot is input: it is copied and checked.
+// slab:    for objects of struct peer's size; outlives the peer.
 // dscp, checksum: for the headers.
 // Return: 0; -EINVAL a slot that contradicts itself, -ENOMEM, other of srtp_session_create.
-int peer_create(struct region_peer *, uint16_t slot, struct srtp_engine *, uint8_t dscp,
-	enum frame_checksum checksum, struct peer **out);
+int peer_create(struct slab *, struct region_peer *, uint16_t slot, struct srtp_engine *,
+	uint8_t dscp, enum frame_checksum checksum, struct peer **out);
 
 // Take a changed path from the slot; keys, indices and replay windows stay.
 // Return: 0; -EINVAL as it is and nothing changed, -ESTALE the slot has other keys: make it anew.

@@ -10,6 +10,7 @@
 #include <intel-ipsec-mb.h>
 #include <openssl/crypto.h>
 
+#include "dataplane/mem/slab.h"
 #include "dataplane/srtp/priv/engine.h"
 #include "dataplane/srtp/priv/wire.h"
 
@@ -69,6 +70,8 @@ struct fast_burst {
 struct fast_engine {
 	struct srtp_engine base;
 	IMB_MGR *mgr;
+	struct slab gcm_sessions; // the two sizes of session
+	struct slab cm_sessions;
 	struct fast_burst burst;
 	// Keys of the RTCP packet at hand; wiped when it is done.
 	_Alignas(FAST_LINE_BYTES) union {
@@ -90,6 +93,18 @@ static struct fast_session *fast_session_of(struct srtp_session *s)
 static size_t size_round(size_t n)
 {
 	return (n + FAST_LINE_BYTES - 1) / FAST_LINE_BYTES * FAST_LINE_BYTES;
+}
+
+static size_t session_size(uint16_t profile)
+{
+	size_t rtp = srtp_is_gcm(profile) ? sizeof(struct gcm_key_data) : sizeof(struct fast_cm);
+
+	return size_round(offsetof(struct fast_session, rtp) + rtp);
+}
+
+static struct slab *slab_of(struct fast_engine *e, uint16_t profile)
+{
+	return srtp_is_gcm(profile) ? &e->gcm_sessions : &e->cm_sessions;
 }
 
 static bool fast_is_usable(void)
@@ -136,6 +151,8 @@ static int fast_create(struct srtp_engine **out)
 	memset(e, 0, bytes);
 	e->base.ops = &srtp_engine_fast;
 	burst_init(&e->burst);
+	slab_init(&e->gcm_sessions, session_size(SRTP_PROFILE_GCM128));
+	slab_init(&e->cm_sessions, session_size(SRTP_PROFILE_CM80));
 	ret = mgr_create(&e->mgr);
 	if (ret < 0) {
 		free(e);
@@ -150,6 +167,8 @@ static void fast_destroy(struct srtp_engine *engine)
 	struct fast_engine *e = fast_engine_of(engine);
 
 	free_mb_mgr(e->mgr);
+	slab_fini(&e->gcm_sessions);
+	slab_fini(&e->cm_sessions);
 	explicit_bzero(e, sizeof(*e));
 	free(e);
 }
@@ -187,24 +206,16 @@ static void cm_expand(IMB_MGR *mgr, const struct srtp_keys *keys, struct fast_cm
 	explicit_bzero(dec, sizeof(dec));
 }
 
-static size_t session_size(uint16_t profile)
-{
-	size_t rtp = srtp_is_gcm(profile) ? sizeof(struct gcm_key_data) : sizeof(struct fast_cm);
-
-	return size_round(offsetof(struct fast_session, rtp) + rtp);
-}
-
 int srtp_fast_session_create(struct srtp_engine *engine, uint16_t profile,
 	const struct srtp_keys *rtp, const struct srtp_keys *rtcp_local,
 	const struct srtp_keys *rtcp_remote, struct srtp_session **out)
 {
-	size_t bytes = session_size(profile);
-	IMB_MGR *mgr = fast_engine_of(engine)->mgr;
-	struct fast_session *s = aligned_alloc(FAST_LINE_BYTES, bytes);
+	struct fast_engine *e = fast_engine_of(engine);
+	struct fast_session *s = slab_get(slab_of(e, profile));
 
 	if (s == NULL)
 		return -ENOMEM;
-	memset(s, 0, bytes);
+	memset(s, 0, session_size(profile));
 	s->base.engine = engine;
 	s->base.profile = profile;
 	s->profile = profile;
@@ -212,9 +223,9 @@ int srtp_fast_session_create(struct srtp_engine *engine, uint16_t profile,
 	s->rtcp_remote = *rtcp_remote;
 	memcpy(s->salt, rtp->salt, sizeof(s->salt));
 	if (srtp_is_gcm(profile))
-		gcm_expand(mgr, profile, rtp->key, &s->rtp.gcm);
+		gcm_expand(e->mgr, profile, rtp->key, &s->rtp.gcm);
 	else
-		cm_expand(mgr, rtp, &s->rtp.cm);
+		cm_expand(e->mgr, rtp, &s->rtp.cm);
 	*out = &s->base;
 	return 0;
 }
@@ -244,8 +255,10 @@ static size_t fast_session_bytes(const struct srtp_session *s)
 
 static void fast_session_destroy(struct srtp_session *s)
 {
+	struct slab *slab = slab_of(fast_engine_of(s->engine), s->profile);
+
 	explicit_bzero(s, session_size(s->profile));
-	free(s);
+	slab_put(slab, s);
 }
 
 static void gcm_encrypt(IMB_MGR *mgr, uint16_t profile, const struct gcm_key_data *key,

@@ -9,6 +9,8 @@
 #include <intel-ipsec-mb.h>
 #include <openssl/evp.h>
 
+#include "dataplane/mem/slab.h"
+
 static unsigned int calls_until_failure; // 0: none fails
 static const void *watched;		 // looked at when it is freed
 static size_t watched_bytes;
@@ -18,8 +20,10 @@ void *__real_aligned_alloc(size_t, size_t);
 void *__wrap_aligned_alloc(size_t, size_t);
 void *__real_calloc(size_t, size_t);
 void *__wrap_calloc(size_t, size_t);
-void __real_free(void *);
-void __wrap_free(void *);
+void *__real_slab_get(struct slab *);
+void *__wrap_slab_get(struct slab *);
+void __real_slab_put(struct slab *, void *);
+void __wrap_slab_put(struct slab *, void *);
 EVP_CIPHER_CTX *__real_EVP_CIPHER_CTX_new(void);
 EVP_CIPHER_CTX *__wrap_EVP_CIPHER_CTX_new(void);
 IMB_MGR *__real_alloc_mb_mgr(uint64_t);
@@ -42,7 +46,12 @@ void *__wrap_calloc(size_t n, size_t bytes)
 	return must_fail() ? NULL : __real_calloc(n, bytes);
 }
 
-void __wrap_free(void *p)
+void *__wrap_slab_get(struct slab *s)
+{
+	return must_fail() ? NULL : __real_slab_get(s);
+}
+
+void __wrap_slab_put(struct slab *s, void *p)
 {
 	if (p != NULL && p == watched) {
 		const uint8_t *at = p;
@@ -51,7 +60,7 @@ void __wrap_free(void *p)
 		for (size_t i = 0; i < watched_bytes; i++)
 			watched_was_wiped = watched_was_wiped && at[i] == 0;
 	}
-	__real_free(p);
+	__real_slab_put(s, p);
 }
 
 EVP_CIPHER_CTX *__wrap_EVP_CIPHER_CTX_new(void)
