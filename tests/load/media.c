@@ -14,9 +14,11 @@ enum {
 static const uint32_t clock_rate[OFFER_LEGS] = { 90000, 48000 };
 
 void media_init(struct media *m, const struct offer_answer *answer, struct load_report *report,
-	struct source *sources, unsigned int viewer)
+	struct source *sources, unsigned int viewer, bool sampled)
 {
-	*m = (struct media){ .report = report, .sources = sources, .viewer = viewer };
+	*m = (struct media){
+		.report = report, .sources = sources, .viewer = viewer, .sampled = sampled
+	};
 	for (int i = 0; i < OFFER_LEGS; i++) {
 		m->legs[i].accepted = answer->legs[i].accepted;
 		m->legs[i].payload_type = answer->legs[i].payload_type;
@@ -99,7 +101,9 @@ static bool judge_sequence(struct media *m, struct media_leg *l, uint16_t seq, u
 			m->viewer, leg, seq, (uint16_t)l->seq);
 		return false;
 	}
-	if (step > 1)
+	if (step > 1 && m->sampled)
+		m->report->rtp_gaps++;
+	else if (step > 1)
 		report_fault(m->report, FAULT_SEQ_GAP, "viewer %u leg %d: %d missing before %u",
 			m->viewer, leg, step - 1, seq);
 	else
@@ -205,7 +209,8 @@ static void take_sender_report(void *arg, const struct rtcp_sender *sr, uint64_t
 	leg = (int)(l - m->legs);
 	m->report->sender_reports++;
 	// Packets and reports leave by one queue, so the count is exact.
-	if (sr->packets != (uint32_t)l->packets || sr->octets != (uint32_t)l->octets)
+	if (!m->sampled &&
+		(sr->packets != (uint32_t)l->packets || sr->octets != (uint32_t)l->octets))
 		report_fault(m->report, FAULT_SR_BAD,
 			"viewer %u leg %d: says %u packets, %u octets; came %llu, %llu", m->viewer,
 			leg, sr->packets, sr->octets, (unsigned long long)l->packets,

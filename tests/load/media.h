@@ -39,13 +39,14 @@ struct media {
 	struct source *sources; // OFFER_LEGS, common to all viewers
 	unsigned int viewer;	// for messages
 	srtp_t in, out;		// NULL: packets stay closed
+	bool sampled;		// gaps are made before us
 	bool bye;		// heard for every SSRC that had begun
 	unsigned int n_bye;
 	struct media_leg legs[OFFER_LEGS];
 };
 
 void media_init(struct media *, const struct offer_answer *, struct load_report *,
-	struct source *sources, unsigned int viewer);
+	struct source *sources, unsigned int viewer, bool sampled);
 void media_fini(struct media *);
 
 // Open packets from here on.

@@ -43,6 +43,9 @@ static const char help[] =
 	"  --no-media           the stream has no encoder: silence is no fault; it is one of a "
 	"viewer\n"
 	"                       that stayed two seconds and had no packet\n"
+	"  --sampled            somebody before us lets only pieces of the media through: gaps are "
+	"no\n"
+	"                       faults but counted, and sender reports' counts are not compared\n"
 	"  --expect CODE=N,...  answers to POST that must come, such as 201=100,503=900\n"
 	"  --json               the result as one JSON object on stdout\n"
 	"  --quiet              no line of progress\n"
@@ -62,6 +65,7 @@ enum option_id {
 	OPT_CONNECTIONS,
 	OPT_FRESH,
 	OPT_NO_MEDIA,
+	OPT_SAMPLED,
 	OPT_EXPECT,
 	OPT_JSON,
 	OPT_QUIET,
@@ -81,6 +85,7 @@ static const struct option known[] = {
 	{ "connections", required_argument, NULL, OPT_CONNECTIONS },
 	{ "fresh", no_argument, NULL, OPT_FRESH },
 	{ "no-media", no_argument, NULL, OPT_NO_MEDIA },
+	{ "sampled", no_argument, NULL, OPT_SAMPLED },
 	{ "expect", required_argument, NULL, OPT_EXPECT },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "quiet", no_argument, NULL, OPT_QUIET },
@@ -197,10 +202,12 @@ static void read_one(int id, const char *arg, struct load_options *o)
 		break;
 	case OPT_FRESH:
 	case OPT_NO_MEDIA:
+	case OPT_SAMPLED:
 	case OPT_JSON:
 	case OPT_QUIET:
 		*(id == OPT_FRESH	     ? &o->fresh
 			: id == OPT_NO_MEDIA ? &o->no_media
+			: id == OPT_SAMPLED  ? &o->sampled
 			: id == OPT_JSON     ? &o->json
 					     : &o->quiet) = true;
 		break;

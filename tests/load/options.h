@@ -41,6 +41,7 @@ struct load_options {
 	uint32_t verify_every; // of so many viewers one opens its packets; 0: none
 	uint32_t connections;  // HTTP connections at one time
 	bool fresh;	       // a new one for each request
+	bool sampled;	       // only pieces of the media get to us: gaps are no faults
 	bool no_media;	       // the stream is silent: that nothing comes is no fault
 	bool json;
 	bool quiet;

@@ -208,6 +208,7 @@ void report_json(struct load_report *r)
 		{ "rtp", r->rtp_packets },
 		{ "rtp_opened", r->rtp_opened },
 		{ "rtp_compared", r->rtp_compared },
+		{ "rtp_gaps", r->rtp_gaps },
 		{ "rtcp", r->rtcp_packets },
 		{ "sender_reports", r->sender_reports },
 		{ "receiver_reports", r->receiver_reports },

@@ -58,7 +58,7 @@ enum {
 struct load_report {
 	uint32_t started, answered, ready, left, now; // viewers
 	uint32_t posts[REPORT_STATUS_MAX];	      // by status
-	uint64_t rtp_packets, rtp_opened, rtp_compared;
+	uint64_t rtp_packets, rtp_opened, rtp_compared, rtp_gaps;
 	uint64_t rtcp_packets, sender_reports, receiver_reports;
 	uint64_t checks_sent, checks_answered;
 	uint64_t faults[FAULT_COUNT];

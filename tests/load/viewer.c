@@ -437,7 +437,7 @@ static void on_answer(void *arg, const struct http_result *result)
 	wrong = read_created(v, result);
 	if (wrong)
 		report_fault(r, FAULT_ANSWER, "viewer %u: %s", v->id, wrong);
-	media_init(&v->media, &v->answer, r, v->load->sources, v->id);
+	media_init(&v->media, &v->answer, r, v->load->sources, v->id, v->load->options.sampled);
 	if (v->asked_to_leave)
 		report_fault(
 			r, FAULT_SETUP_TIMEOUT, "viewer %u: answered when all were leaving", v->id);
