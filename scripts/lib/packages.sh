@@ -16,6 +16,9 @@ PACKAGES_TEST=(
 	shellcheck clang-format-14 prometheus python3-jsonschema mandoc man-db
 	chromium chromium-driver python3-selenium python3-aiortc python3-aiohttp
 )
+PACKAGES_BENCH=(
+	python3-matplotlib
+)
 
 # Print those of the named packages that are not installed.
 packages_missing()
@@ -30,7 +33,7 @@ packages_missing()
 	done
 }
 
-# packages_install GROUP...: group is build, demo or test. One line of progress; the package
+# packages_install GROUP...: group is build, demo, test or bench. One line of progress; the package
 # manager is heard only when it fails.
 packages_install()
 {
