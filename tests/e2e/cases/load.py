@@ -1,8 +1,16 @@
 """Many viewers by the load client. Correctness only: times are for tests/load/run."""
 
+import argparse
+import os
+import sys
+
 from crowd import Crowd
-from host import check, wait_until
+from host import ROOT, check, wait_until
 from millrace import Edge, Encoder, Netns
+
+sys.path.append(os.path.join(ROOT, "tests", "load"))
+
+import deliver  # noqa: E402
 
 SMALL = {"size": "320x180", "rate": 15, "bits": "200k"}
 # All viewers have one address here.
@@ -77,3 +85,32 @@ class JoinsAndLeaves:
             # A viewer takes some 40 KiB; control starts with less than 2 MiB.
             wait_until(lambda: rss_kib(edge.control.pid) < 5000, 10,
                        "control to give back the memory of its viewers")
+
+
+class FarEndCounts:
+    """What is counted where it arrives is what was sent, and a part of it is opened."""
+
+    def run(self, context):
+        options = argparse.Namespace(
+            build=context.build, client_core=None, viewers=20, profile="mixed", bytes=1000, fps=25,
+            offered=[4000], settle_s=1, step_s=3, sample_every_ms=300, sample_ms=100,
+            far_mode="native")
+        control = {"whep-max-peers-per-stream": "100", **NO_LIMITS}
+        with Netns(), Edge(context.logs, context.build, control=control) as edge:
+            found = deliver.measure(options, edge, edge.put_stream()["legs"])
+            edge.await_no_peers()
+        step, crowd = found["steps"][0], found["load"]
+        check(crowd["n_faults"] == 0, f"faults: {crowd['faults']}")
+        check(crowd["rtp_opened"] == crowd["rtp"] > 0 and crowd["rtp_compared"] > crowd["rtp"] / 4,
+              f"{crowd['rtp']} came, {crowd['rtp_opened']} opened, {crowd['rtp_compared']} compared")
+        # The counters are read one after the other: a frame may lie between.
+        for name in ("offered_pps", "sealed_pps", "tx_pps"):
+            check(abs(step[name] / step["delivered_pps"] - 1) < 0.1,
+                  f"{name} {step[name]:.0f}, delivered {step['delivered_pps']:.0f}")
+        check(step["other"] == 0, f"{step['other']} packets of no payload type")
+        for leg, rate in (("audio", 50), ("video", 150)):
+            check(step[leg]["min"] > 0.9 * rate and step[leg]["max"] < 1.1 * rate,
+                  f"{leg} a viewer: {step[leg]}")
+        # A third of it went on to the sockets; most of it did not.
+        check(0 < step["sampled"] < step["delivered_pps"] * step["seconds"] * 0.6,
+              f"{step['sampled']} let through")
