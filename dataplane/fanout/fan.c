@@ -139,70 +139,73 @@ static void finish(struct worker *w, struct sealing *s)
 		seal(w, s);
 }
 
-// What the packets of one viewer have in common: headers and mbuf fields for one payload size.
+// What the packets of one viewer and one payload size have in common. In words of the width in
+// which they are stored again: a load that is wider than the store before it would wait for the
+// cache.
 struct stamp {
-	_Alignas(REGION_LINE_BYTES) uint8_t hdr[PEER_HDR_ROOM_BYTES];
-	struct rte_mbuf mbuf; // only the fields that stamp_mbuf copies
+	uint64_t rearm; // mbuf fields, eight bytes each
+	uint64_t ol_flags;
+	uint64_t type_and_bytes;
+	uint64_t bytes_and_mark;
+	uint64_t tx_offload;
+	struct frame_sizes sizes;
 	uint16_t payload_bytes;
 	uint16_t hdr_bytes;
 	uint16_t bytes; // of the frame
 	bool sum;	// in software
 };
 
+static_assert(
+	offsetof(struct rte_mbuf, data_off) == offsetof(struct rte_mbuf, rearm_data) &&
+		offsetof(struct rte_mbuf, refcnt) == offsetof(struct rte_mbuf, data_off) + 2 &&
+		offsetof(struct rte_mbuf, nb_segs) == offsetof(struct rte_mbuf, refcnt) + 2 &&
+		offsetof(struct rte_mbuf, port) == offsetof(struct rte_mbuf, nb_segs) + 2 &&
+		offsetof(struct rte_mbuf, pkt_len) == offsetof(struct rte_mbuf, packet_type) + 4 &&
+		offsetof(struct rte_mbuf, data_len) == offsetof(struct rte_mbuf, packet_type) + 8 &&
+		offsetof(struct rte_mbuf, hash) == offsetof(struct rte_mbuf, data_len) + 4,
+	"fields of an mbuf that are stored together");
+
 static void stamp_make(
 	struct stamp *t, const struct peer_leg *l, enum leg_kind leg, uint16_t payload_bytes)
 {
+	uint16_t behind_udp = (uint16_t)(l->rtp_hdr_bytes + payload_bytes + l->tag_bytes);
+	uint64_t refcnt = 1, nb_segs = 1, port = RTE_MBUF_PORT_INVALID;
+
 	t->payload_bytes = payload_bytes;
 	t->hdr_bytes = (uint16_t)(l->form.hdr_bytes + l->rtp_hdr_bytes);
-	t->bytes = (uint16_t)(t->hdr_bytes + payload_bytes + l->tag_bytes);
+	t->bytes = (uint16_t)(l->form.hdr_bytes + behind_udp);
 	t->sum = l->form.checksum == FRAME_CHECKSUM_SOFTWARE;
-	peer_put_headers(l, t->hdr, payload_bytes);
-	t->mbuf.data_off = (uint16_t)(WORKER_PAYLOAD_OFF - t->hdr_bytes);
-	rte_mbuf_refcnt_set(&t->mbuf, 1);
-	t->mbuf.nb_segs = 1;
-	t->mbuf.port = RTE_MBUF_PORT_INVALID;
-	t->mbuf.ol_flags = l->form.ol_flags;
-	t->mbuf.packet_type = 0;
-	t->mbuf.pkt_len = t->bytes;
-	t->mbuf.data_len = t->bytes;
-	t->mbuf.vlan_tci = 0;
-	t->mbuf.tx_offload = l->form.tx_offload;
-	tx_mark(&t->mbuf, l->slot, leg);
+	t->sizes = frame_sizes_make(&l->form, behind_udp);
+	t->rearm = (uint64_t)(WORKER_PAYLOAD_OFF - t->hdr_bytes) | refcnt << 16 | nb_segs << 32 |
+		   port << 48;
+	t->ol_flags = l->form.ol_flags;
+	t->type_and_bytes = (uint64_t)t->bytes << 32;
+	t->bytes_and_mark = t->bytes | (uint64_t)tx_mark_of(l->slot, leg) << 32;
+	t->tx_offload = frame_tx_offload(&l->form);
 }
-
-// From rearm_data to ol_flags, from packet_type to hash: 16 bytes each, as drivers set them.
-static_assert(offsetof(struct rte_mbuf, ol_flags) == offsetof(struct rte_mbuf, rearm_data) + 8 &&
-		      offsetof(struct rte_mbuf, hash) ==
-			      offsetof(struct rte_mbuf, rx_descriptor_fields1) + 12,
-	"fields of an mbuf that are copied together");
 
 static inline void stamp_mbuf(const struct stamp *t, struct rte_mbuf *m)
 {
-	memcpy(&m->rearm_data, &t->mbuf.rearm_data, 16);
-	memcpy(&m->rx_descriptor_fields1, &t->mbuf.rx_descriptor_fields1, 16);
-	m->tx_offload = t->mbuf.tx_offload;
-}
-
-static inline void stamp_headers(const struct stamp *t, uint8_t *at)
-{
-	memcpy(at, t->hdr, REGION_LINE_BYTES);
-	if (unlikely(t->hdr_bytes > REGION_LINE_BYTES))
-		memcpy(at + REGION_LINE_BYTES, t->hdr + REGION_LINE_BYTES, REGION_LINE_BYTES);
+	memcpy(&m->rearm_data, &t->rearm, 8);
+	m->ol_flags = t->ol_flags;
+	memcpy(&m->packet_type, &t->type_and_bytes, 8);
+	memcpy(&m->data_len, &t->bytes_and_mark, 8);
+	if (t->ol_flags)
+		m->tx_offload = t->tx_offload;
 }
 
 static inline void add_op(struct sealing *s, const struct peer_leg *l, const struct stamp *t,
 	const struct plain *plain, uint64_t index)
 {
 	struct rte_mbuf *m = s->out[s->n];
-	uint8_t *payload_at = (uint8_t *)m->buf_addr + WORKER_PAYLOAD_OFF;
-	uint8_t *rtp = payload_at - l->rtp_hdr_bytes;
+	// As m->buf_addr says, but without waiting for m to come from the cache.
+	uint8_t *payload_at = (uint8_t *)(m + 1) + sizeof(struct packet) + WORKER_PAYLOAD_OFF;
 
 	stamp_mbuf(t, m);
-	stamp_headers(t, payload_at - t->hdr_bytes);
-	peer_put_rtp(l, rtp, (uint16_t)index, plain->ts, plain->marker);
 	s->ops[s->n] = (struct srtp_seal_op){ .session = l->srtp,
 		.payload = plain->payload,
-		.pkt = rtp,
+		.pkt = peer_put_headers(l, payload_at - t->hdr_bytes, &t->sizes, (uint16_t)index,
+			plain->ts, plain->marker),
 		.hdr_bytes = l->rtp_hdr_bytes,
 		.payload_bytes = plain->payload_bytes,
 		.index = index };
@@ -238,7 +241,7 @@ static void send_to_viewer(
 	next_index = run->highest_seq + (uint64_t)l->index_shift + 1;
 	if ((int64_t)next_index > (int64_t)state->next_index)
 		state->next_index = next_index;
-	stamp.payload_bytes = 0; // none has that
+	stamp_make(&stamp, l, s->leg, run->plain[i].payload_bytes);
 	for (; i < run->n; i++) {
 		const struct plain *plain = &run->plain[i];
 		int64_t index = (int64_t)plain->seq + l->index_shift;

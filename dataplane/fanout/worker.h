@@ -239,16 +239,17 @@ void command_event(struct worker *, const struct ring_event *);
 
 // tx.c: a finished frame for this worker's queue; owns the mbuf.
 void tx_put(struct worker *, struct rte_mbuf *);
-// Frames of viewers' legs, tx_mark() set in each.
+// Frames of viewers' legs, each with tx_mark_of() in hash.usr.
 // n:     WORKER_TX_BATCH at most.
 // bytes: of all of them.
 void tx_put_media(struct worker *, struct rte_mbuf **, uint16_t n, uint32_t bytes);
 void tx_flush(struct worker *);
 
-// Whose packet it is goes with a frame, so that a drop is counted where it hurts.
-static inline void tx_mark(struct rte_mbuf *m, uint16_t slot, enum leg_kind leg)
+// Whose packet it is goes with a frame in hash.usr, so that a drop is counted where it hurts; 0:
+// nobody's.
+static inline uint32_t tx_mark_of(uint16_t slot, enum leg_kind leg)
 {
-	m->hash.usr = ((uint32_t)slot << 1 | leg) + 1;
+	return ((uint32_t)slot << 1 | leg) + 1;
 }
 
 // NTP time of an instant, 32.32.

@@ -37,10 +37,10 @@ struct peer_leg {
 	uint8_t rtp_hdr_bytes;
 	uint8_t tag_bytes;
 	int64_t index_shift; // of the state, while started
-	uint32_t ssrc;
 	uint16_t seq_base;
 	uint8_t enabled;
 	uint8_t started;
+	uint32_t ssrc;
 	uint32_t fan_at; // place in the stream's list of this worker
 };
 
@@ -81,25 +81,23 @@ void peer_destroy(struct peer *);
 // seq: that packet's, of the stream's output.
 void peer_leg_begin(struct peer_leg *, uint64_t seq);
 
-// The leg's headers with the lengths and sums of one payload size, but for a checksum over the
-// payload: what packets of that size have in common.
-// at: room of PEER_HDR_ROOM_BYTES.
-static inline void peer_put_headers(const struct peer_leg *l, uint8_t *at, uint16_t payload_bytes)
+// The headers of one packet, but for a checksum over the payload.
+// at:    where the frame begins; PEER_HDR_ROOM_BYTES may be written, the payload comes after.
+// sizes: of everything behind UDP.
+// Return: the RTP header.
+static inline uint8_t *peer_put_headers(const struct peer_leg *l, uint8_t *at,
+	const struct frame_sizes *sizes, uint16_t seq, uint32_t ts, bool marker)
 {
-	memcpy(at, l->hdr, PEER_HDR_ROOM_BYTES);
-	frame_put_lengths(
-		&l->form, at, (uint16_t)(l->rtp_hdr_bytes + payload_bytes + l->tag_bytes));
-}
-
-// What differs between them.
-// rtp: the RTP header, in a copy of what peer_put_headers made.
-static inline void peer_put_rtp(
-	const struct peer_leg *l, uint8_t *rtp, uint16_t seq, uint32_t ts, bool marker)
-{
+	uint8_t *rtp = at + l->form.hdr_bytes;
 	uint32_t ts_be = htonl(ts + l->ts_base);
 	uint16_t seq_be = htons(seq);
 
-	rtp[1] |= (uint8_t)(marker << 7);
+	memcpy(at, l->hdr, REGION_LINE_BYTES);
+	if (l->form.hdr_bytes + l->rtp_hdr_bytes > REGION_LINE_BYTES)
+		memcpy(at + REGION_LINE_BYTES, l->hdr + REGION_LINE_BYTES, REGION_LINE_BYTES);
+	frame_put_sizes(&l->form, at, sizes);
+	rtp[1] = (uint8_t)(l->hdr[l->form.hdr_bytes + 1] | marker << 7);
 	memcpy(rtp + 2, &seq_be, 2);
 	memcpy(rtp + 4, &ts_be, 4);
+	return rtp;
 }

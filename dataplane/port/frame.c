@@ -184,18 +184,6 @@ static uint8_t *put_ip(uint8_t *at, const struct net_path *path, uint8_t dscp)
 	}
 }
 
-// What the port is told of a frame whose checksums it makes.
-static void ask_offload(struct frame_form *form)
-{
-	struct rte_mbuf m = { .l2_len = form->l2_bytes,
-		.l3_len = form->v6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr) };
-
-	form->tx_offload = m.tx_offload;
-	form->ol_flags = RTE_MBUF_F_TX_UDP_CKSUM |
-			 (form->v6 ? RTE_MBUF_F_TX_IPV6
-				   : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
-}
-
 int frame_template_make(struct frame_template *t, const struct net_path *path, uint8_t dscp,
 	enum frame_checksum checksum)
 {
@@ -220,11 +208,14 @@ int frame_template_make(struct frame_template *t, const struct net_path *path, u
 	udp->src_port = path->local.port_be;
 	udp->dst_port = path->remote.port_be;
 	form->hdr_bytes = (uint8_t)(at + sizeof(*udp) - t->hdr);
+	form->ports_sum = (uint32_t)udp->src_port + udp->dst_port;
 	form->pseudo_sum = (uint32_t)frame_sum(path->local.ip, ip_bytes) +
 			   frame_sum(path->remote.ip, ip_bytes) + RTE_BE16(IPPROTO_UDP) +
-			   udp->src_port + udp->dst_port;
+			   form->ports_sum;
 	if (checksum == FRAME_CHECKSUM_OFFLOAD)
-		ask_offload(form);
+		form->ol_flags = RTE_MBUF_F_TX_UDP_CKSUM |
+				 (form->v6 ? RTE_MBUF_F_TX_IPV6
+					   : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
 	return 0;
 }
 
@@ -265,12 +256,13 @@ void frame_stamp(const struct frame_template *t, struct rte_mbuf *m)
 {
 	const struct frame_form *form = &t->form;
 	uint16_t payload_bytes = m->data_len;
+	struct frame_sizes sizes = frame_sizes_make(form, payload_bytes);
 	uint8_t *frame = (uint8_t *)rte_pktmbuf_prepend(m, form->hdr_bytes);
 
 	memcpy(frame, t->hdr, form->hdr_bytes);
-	frame_put_lengths(form, frame, payload_bytes);
+	frame_put_sizes(form, frame, &sizes);
 	m->ol_flags |= form->ol_flags;
-	m->tx_offload = form->tx_offload;
+	m->tx_offload = frame_tx_offload(form);
 	if (form->checksum == FRAME_CHECKSUM_SOFTWARE)
 		frame_put_sum(form, frame, payload_bytes);
 }

@@ -39,10 +39,10 @@ enum frame_checksum {
 
 // What finishing prebuilt headers takes beside their bytes.
 struct frame_form {
-	uint64_t ol_flags; // of the mbuf
-	uint64_t tx_offload;
+	uint64_t ol_flags;   // of the mbuf
 	uint32_t ip_sum;     // IPv4: partial sum of the header without total length
 	uint32_t pseudo_sum; // partial sum of addresses, protocol and ports, without lengths
+	uint32_t ports_sum;  // of the ports alone
 	uint8_t l2_bytes;
 	uint8_t hdr_bytes; // up to and with UDP
 	uint8_t v6;
@@ -78,32 +78,54 @@ static inline uint16_t frame_fold(uint32_t sum)
 	return (uint16_t)sum;
 }
 
-static inline void frame_put_ipv4(const struct frame_form *form, uint8_t *ip_at, uint16_t udp_bytes)
+// Where the headers are, as the port is told whose offload is asked for.
+static inline uint64_t frame_tx_offload(const struct frame_form *form)
 {
-	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)ip_at;
-
-	ip->total_length = rte_cpu_to_be_16((uint16_t)(udp_bytes + sizeof(*ip)));
-	ip->hdr_checksum = form->checksum == FRAME_CHECKSUM_OFFLOAD
-				   ? 0
-				   : (uint16_t)~frame_fold(form->ip_sum + ip->total_length);
+	return rte_mbuf_tx_offload(form->l2_bytes,
+		form->v6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr), 0, 0, 0, 0,
+		0);
 }
 
-// Lengths, the IPv4 checksum, and of UDP's what can be known before the payload is.
+// What depends on the payload's size, as it stands in the headers; network byte order.
+struct frame_sizes {
+	uint16_t ip_length; // IPv4: total; IPv6: payload
+	uint16_t ip_sum;    // IPv4 alone
+	uint16_t udp_length;
+	uint16_t udp_sum; // as far as it can be known before the payload is
+};
+
+static inline struct frame_sizes frame_sizes_make(
+	const struct frame_form *form, uint16_t payload_bytes)
+{
+	bool offload = form->checksum == FRAME_CHECKSUM_OFFLOAD;
+	uint16_t udp_bytes = (uint16_t)(payload_bytes + sizeof(struct rte_udp_hdr));
+	uint16_t ip_bytes = form->v6 ? udp_bytes
+				     : (uint16_t)(udp_bytes + sizeof(struct rte_ipv4_hdr));
+	struct frame_sizes out = { .ip_length = rte_cpu_to_be_16(ip_bytes),
+		.udp_length = rte_cpu_to_be_16(udp_bytes) };
+
+	if (!offload)
+		out.ip_sum = (uint16_t)~frame_fold(form->ip_sum + out.ip_length);
+	else
+		out.udp_sum = frame_fold(form->pseudo_sum - form->ports_sum + out.udp_length);
+	return out;
+}
+
 // frame: a copy of the prebuilt headers.
-static inline void frame_put_lengths(
-	const struct frame_form *form, uint8_t *frame, uint16_t payload_bytes)
+static inline void frame_put_sizes(
+	const struct frame_form *form, uint8_t *frame, const struct frame_sizes *sizes)
 {
 	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(frame + form->hdr_bytes -
 							 sizeof(struct rte_udp_hdr));
-	uint16_t udp_bytes = (uint16_t)(payload_bytes + sizeof(*udp));
 
-	if (form->v6)
-		((struct rte_ipv6_hdr *)(frame + form->l2_bytes))->payload_len = rte_cpu_to_be_16(
-			udp_bytes);
-	else
-		frame_put_ipv4(form, frame + form->l2_bytes, udp_bytes);
-	udp->dgram_len = rte_cpu_to_be_16(udp_bytes);
-	if (form->checksum == FRAME_CHECKSUM_OFFLOAD)
-		udp->dgram_cksum = frame_fold(
-			form->pseudo_sum - udp->src_port - udp->dst_port + udp->dgram_len);
+	if (form->v6) {
+		((struct rte_ipv6_hdr *)(frame + form->l2_bytes))->payload_len = sizes->ip_length;
+	} else {
+		struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(frame + form->l2_bytes);
+
+		ip->total_length = sizes->ip_length;
+		ip->hdr_checksum = sizes->ip_sum;
+	}
+	udp->dgram_len = sizes->udp_length;
+	udp->dgram_cksum = sizes->udp_sum;
 }
