@@ -8,6 +8,7 @@
 
 #include "dataplane/abi/priv/conf_reading.h"
 #include "dataplane/abi/priv/conf_value.h"
+#include "dataplane/abi/region.h"
 
 void conf_set(struct conf_reading *reading, const struct conf_option *option, int origin,
 	const char *text)
@@ -163,7 +164,7 @@ int conf_load(const char *prog, const char *doc, int argc, char **argv, struct c
 		return 1;
 	}
 	if (args.version) {
-		printf("%s " MILLRACE_VERSION "\n", prog);
+		printf("%s " MILLRACE_VERSION " (ABI %d)\n", prog, REGION_ABI_VERSION);
 		return 1;
 	}
 	if (args.path)

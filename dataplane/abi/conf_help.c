@@ -76,7 +76,7 @@ void conf_help_print(const char *prog, const char *doc)
 	print_entry("--config=FILE", "Read this file (default " CONF_DEFAULT_PATH ")");
 	print_entry("--check-config", "Judge file and command line, say every fault, and exit");
 	print_entry("--help", "Print this, and exit");
-	print_entry("--version", "Print the version, and exit");
+	print_entry("--version", "Print the version and that of the shared region (ABI), and exit");
 	for (size_t s = 0; s < conf_n_sections; s++) {
 		printf("\n[%s] %s\n", conf_sections[s].name, conf_sections[s].help);
 		for (size_t i = 0; i < conf_n_options; i++) {

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "dataplane/abi/log.h"
+#include "dataplane/abi/region.h"
 #include "tests/unit/conf/run_conf.h"
 
 #define N(rows) (sizeof(rows) / sizeof((rows)[0]))
@@ -202,9 +203,13 @@ static void test_help_names_each_option(void **state)
 
 static void test_version(void **state)
 {
+	char wanted[80];
+
+	snprintf(
+		wanted, sizeof(wanted), "prog " MILLRACE_VERSION " (ABI %d)\n", REGION_ABI_VERSION);
 	run_conf(&run, (const char *[]){ "--version", NULL });
 	assert_int_equal(run.status, 1);
-	assert_string_equal(run.out, "prog " MILLRACE_VERSION "\n");
+	assert_string_equal(run.out, wanted);
 	assert_string_equal(run.err, "");
 }
 
