@@ -14,11 +14,24 @@ PACKAGES_DEMO=(
 )
 PACKAGES_TEST=(
 	shellcheck clang-format-14 prometheus python3-jsonschema mandoc man-db
+	mmdebstrap
 	chromium chromium-driver python3-selenium python3-aiortc python3-aiohttp
 )
 PACKAGES_BENCH=(
 	python3-matplotlib
 )
+# What a node needs to run the edge: libraries, DPDK's drivers for the usual NICs, tools.
+PACKAGES_RUN=(
+	libbpf1 libbsd0 libcap2 libgnutls30 libinih1 libipsec-mb1 libjansson4 libjwt0
+	libmicrohttpd12 libsrtp2-1 libssl3
+	librte-eal23 librte-ethdev23 librte-hash23 librte-rcu23 librte-bus-pci23
+	librte-bus-vdev23 librte-mempool-ring23 librte-net-af-xdp23 librte-net-virtio23
+	librte-net-e1000-23 librte-net-igc23 librte-net-ixgbe23 librte-net-i40e23
+	librte-net-iavf23 librte-net-ice23 librte-net-vmxnet3-23 librte-net-ena23
+	driverctl kmod iproute2 ethtool openssl
+)
+# Brings Perl and a service with it: only for those who have such a NIC.
+PACKAGES_RUN_MLX5=(librte-net-mlx5-23)
 
 # Print those of the named packages that are not installed.
 packages_missing()
