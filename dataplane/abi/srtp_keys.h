@@ -21,6 +21,16 @@ enum {
 	SRTP_RTCP_OVERHEAD_MAX_BYTES = 20,
 };
 
+enum {
+	SRTP_RTCP_SOURCES_MAX = 4, // SSRCs from which one viewer may send SRTCP
+};
+
+// The highest SRTCP index that was taken from one sender SSRC.
+struct srtp_rtcp_mark {
+	uint32_t ssrc;
+	uint32_t highest;
+};
+
 // The master key and salt of one direction. Bytes past the profile's sizes are zero.
 struct srtp_master {
 	uint8_t key[SRTP_MASTER_KEY_MAX_BYTES];

@@ -66,3 +66,20 @@ void srtp_replay_commit(struct srtp_replay *r, uint32_t ssrc, uint32_t index)
 	distance = w->highest - index;
 	w->seen[distance / 64] |= UINT64_C(1) << (distance % 64);
 }
+
+void srtp_replay_resume(struct srtp_replay *r, const struct srtp_rtcp_mark *marks, uint32_t n_marks)
+{
+	*r = (struct srtp_replay){ 0 };
+	for (uint32_t i = 0; i < n_marks && i < SRTP_REPLAY_SSRC_MAX; i++)
+		r->windows[r->n_windows++] = (struct srtp_replay_window){ .ssrc = marks[i].ssrc,
+			.highest = marks[i].highest,
+			.seen = { UINT64_MAX, UINT64_MAX } };
+}
+
+uint32_t srtp_replay_marks(
+	const struct srtp_replay *r, struct srtp_rtcp_mark out[SRTP_RTCP_SOURCES_MAX])
+{
+	for (uint32_t i = 0; i < r->n_windows; i++)
+		out[i] = (struct srtp_rtcp_mark){ r->windows[i].ssrc, r->windows[i].highest };
+	return r->n_windows;
+}

@@ -107,3 +107,14 @@ int srtp_open_rtcp(struct srtp_session *s, uint8_t *pkt, uint16_t pkt_bytes, uin
 	*out_bytes = (uint16_t)(pkt_bytes - trailer);
 	return 0;
 }
+
+uint32_t srtp_rtcp_marks(
+	const struct srtp_session *s, struct srtp_rtcp_mark out[SRTP_RTCP_SOURCES_MAX])
+{
+	return srtp_replay_marks(&s->replay, out);
+}
+
+void srtp_rtcp_resume(struct srtp_session *s, const struct srtp_rtcp_mark *marks, uint32_t n_marks)
+{
+	srtp_replay_resume(&s->replay, marks, n_marks);
+}

@@ -89,3 +89,10 @@ int srtp_seal_rtcp(struct srtp_session *, uint8_t *pkt, uint16_t pkt_bytes, uint
 // State:     window and SSRC table move only once the tag verifies.
 // Source:    RFC 3711 3.3.2, 3.4; RFC 7714 9.3.
 int srtp_open_rtcp(struct srtp_session *, uint8_t *pkt, uint16_t pkt_bytes, uint16_t *out_bytes);
+
+// What SRTCP the session has taken, and a fresh session that goes on from there: nothing up to the
+// marks is taken again, whatever the window says.
+// Return: how many marks were written.
+uint32_t srtp_rtcp_marks(
+	const struct srtp_session *, struct srtp_rtcp_mark out[SRTP_RTCP_SOURCES_MAX]);
+void srtp_rtcp_resume(struct srtp_session *, const struct srtp_rtcp_mark *, uint32_t n_marks);

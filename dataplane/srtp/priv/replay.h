@@ -5,8 +5,10 @@
 
 #include <stdint.h>
 
+#include "dataplane/abi/srtp_keys.h"
+
 enum {
-	SRTP_REPLAY_SSRC_MAX = 4,
+	SRTP_REPLAY_SSRC_MAX = SRTP_RTCP_SOURCES_MAX,
 	SRTP_REPLAY_WINDOW = 128,
 };
 
@@ -28,3 +30,10 @@ int srtp_replay_check(const struct srtp_replay *, uint32_t ssrc, uint32_t index)
 
 // Take in an index that srtp_replay_check accepted and whose packet proved authentic.
 void srtp_replay_commit(struct srtp_replay *, uint32_t ssrc, uint32_t index);
+
+// Begin with what an earlier one had taken: of each SSRC nothing up to the mark is taken any more.
+void srtp_replay_resume(struct srtp_replay *, const struct srtp_rtcp_mark *, uint32_t n_marks);
+
+// Return: how many marks were written.
+uint32_t srtp_replay_marks(
+	const struct srtp_replay *, struct srtp_rtcp_mark out[SRTP_RTCP_SOURCES_MAX]);

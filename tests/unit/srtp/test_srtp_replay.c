@@ -120,6 +120,30 @@ static void senders_are_apart_and_capped(void **state)
 	}
 }
 
+// A window that begins where another ended takes nothing that the other may have taken.
+static void resumed_windows_begin_behind_the_mark(void **state)
+{
+	struct srtp_replay r = {}, next = {};
+	struct srtp_rtcp_mark marks[SRTP_RTCP_SOURCES_MAX + 1];
+
+	assert_int_equal(srtp_replay_marks(&r, marks), 0);
+	srtp_replay_commit(&r, SSRC, 500);
+	srtp_replay_commit(&r, SSRC, 300); // the window slid over much that never came
+	srtp_replay_commit(&r, SSRC + 1, 3);
+	assert_int_equal(srtp_replay_marks(&r, marks), 2);
+	srtp_replay_resume(&next, marks, 2);
+	for (uint32_t index = 0; index <= 500; index++)
+		assert_int_equal(srtp_replay_check(&next, SSRC, index), -ESTALE);
+	assert_int_equal(srtp_replay_check(&next, SSRC, 501), 0);
+	assert_int_equal(srtp_replay_check(&next, SSRC + 1, 3), -ESTALE);
+	assert_int_equal(srtp_replay_check(&next, SSRC + 1, 4), 0);
+	assert_int_equal(srtp_replay_check(&next, SSRC + 2, 1), 0);
+	// What stands in the region is input: more marks than there can be are cut.
+	memset(marks, 0, sizeof(marks));
+	srtp_replay_resume(&next, marks, UINT32_MAX);
+	assert_int_equal(next.n_windows, SRTP_REPLAY_SSRC_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -128,6 +152,7 @@ int main(void)
 		cmocka_unit_test(agrees_with_a_model),
 		cmocka_unit_test(check_moves_nothing),
 		cmocka_unit_test(senders_are_apart_and_capped),
+		cmocka_unit_test(resumed_windows_begin_behind_the_mark),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
