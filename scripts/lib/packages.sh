@@ -7,7 +7,7 @@ PACKAGES_BUILD=(
 	gcc libc6-dev linux-libc-dev clang-14 meson ninja-build pkg-config
 	libdpdk-dev libsrtp2-dev libipsec-mb-dev libssl-dev libmicrohttpd-dev
 	libbpf-dev libjansson-dev libinih-dev libcap-dev libcmocka-dev uthash-dev
-	libcurl4-openssl-dev libgnutls28-dev libjwt-dev python3-yaml
+	libcurl4-openssl-dev libgnutls28-dev libjwt-dev libsystemd-dev python3-yaml
 )
 PACKAGES_DEMO=(
 	python3-minimal iproute2 ethtool ffmpeg curl util-linux fonts-dejavu-core
