@@ -237,7 +237,17 @@ static int header_check(const struct region_header *h, uint64_t file_bytes)
 	return 0;
 }
 
-int region_map(int fd, struct region *out)
+// Return: 0; -ERANGE other sizes than wanted, -ELOOP too many starts.
+static int may_take_up(const struct region_header *h, const struct region_sizes *want)
+{
+	if (h->n_workers != want->n_workers || h->n_streams != want->n_streams ||
+		h->n_peers != want->n_peers)
+		return -ERANGE;
+	return h->starts >= REGION_MAX_STARTS ? -ELOOP : 0;
+}
+
+// want: sizes to take it up with, and rings are made anew; NULL: to map it as it is.
+static int open_region(int fd, const struct region_sizes *want, struct region *out)
 {
 	struct region r = { .fd = -1 };
 	struct region_header header;
@@ -254,10 +264,12 @@ int region_map(int fd, struct region *out)
 		return rc;
 	memcpy(&header, r.header, sizeof(header));
 	rc = header_check(&header, (uint64_t)st.st_size);
+	if (rc == 0 && want)
+		rc = may_take_up(&header, want);
 	if (rc < 0)
 		goto err_unmap;
 	parts_locate(&r, &header);
-	rc = rings_open(&r, &header, false);
+	rc = rings_open(&r, &header, want != NULL);
 	if (rc < 0)
 		goto err_unmap;
 	r.header->interface[sizeof(r.header->interface) - 1] = 0;
@@ -268,6 +280,27 @@ int region_map(int fd, struct region *out)
 err_unmap:
 	munmap(r.header, r.bytes);
 	return rc;
+}
+
+int region_map(int fd, struct region *out)
+{
+	return open_region(fd, NULL, out);
+}
+
+int region_take_up(int fd, const struct region_sizes *sizes, struct region *out)
+{
+	int rc = open_region(fd, sizes, out);
+
+	if (rc < 0)
+		return rc;
+	out->header->starts++;
+	atomic_store(&out->header->control_waits, 0);
+	return 0;
+}
+
+void region_settled(struct region *r)
+{
+	r->header->starts = 0;
 }
 
 void region_fini(struct region *r)

@@ -37,6 +37,13 @@ enum {
 	// What an RTP payload grows by at most on its way to a viewer, from the IP header up: IPv6,
 	// UDP, RTP header with a MID extension, tag.
 	REGION_OVERHEAD_BYTES = 40 + 8 + 36 + SRTP_TAG_MAX_BYTES,
+	// How far a data plane that takes the region up goes on behind the recorded indices. More
+	// than a worker may have used and not recorded when it died; less than what receivers take
+	// for a new source (RFC 3550 A.1: 3000) or guess the ROC wrong over (RFC 3711 3.3.1:
+	// 32768).
+	REGION_INDEX_JUMP = 1024,
+	REGION_RTCP_JUMP = 64,
+	REGION_MAX_STARTS = 3, // that did not last, before a region is given up
 };
 
 // A slot's generation is odd while it is in use.
@@ -128,6 +135,9 @@ struct region_stream {
 	_Alignas(REGION_LINE_BYTES) struct region_stream_conf conf;
 	_Alignas(REGION_LINE_BYTES) struct region_leg_norm norm[LEG_COUNT];
 	_Alignas(REGION_LINE_BYTES) struct region_leg_state legs[LEG_COUNT];
+	// Owner: of which generation norm and legs speak. A worker that meets the slot with that
+	// generation goes on where they end, with any other it begins anew.
+	uint32_t state_generation;
 };
 
 // ---- peers ---------------------------------------------------------------------------------
@@ -185,16 +195,20 @@ struct region_peer_session {
 // index of the next packet = output seq + index_shift; it never falls, whoever restarts.
 struct region_peer_leg_state {
 	_Alignas(REGION_LINE_BYTES) int64_t index_shift; // valid with started
-	uint64_t next_index; // one past the highest index that may have left
+	// One past the highest index that may have left; 0: none. Written before what it covers is
+	// sealed, or so soon that it never lags by REGION_INDEX_JUMP: whoever takes the region up
+	// goes on that far behind it.
+	uint64_t next_index;
 	uint64_t packets;
 	uint64_t bytes;	      // RTP payload without padding: the SR's octet count
 	uint64_t first_tx_ns; // CLOCK_MONOTONIC; 0: nothing sent yet
 	uint64_t drops;	      // of packets that were due
-	uint32_t rtcp_index;  // next SRTCP index of this SSRC, from 1
+	uint32_t rtcp_index;  // next SRTCP index of this SSRC, from 1; raised before it is used
 	uint8_t started;
 	uint8_t zero[3];
 
-	uint64_t reports; // sender reports sent
+	uint64_t reports;     // sender reports sent
+	uint64_t first_index; // valid with started: where the viewer was begun, or begun again
 
 	// From the newest receiver report about this SSRC.
 	uint64_t rr_count;
@@ -213,6 +227,10 @@ struct region_peer_leg_state {
 struct region_peer_state {
 	uint64_t last_rx_ns; // of an SRTCP packet that verified; CLOCK_MONOTONIC
 	uint64_t srtcp_packets;
+	// What SRTCP of the viewer was taken, so that none of it is taken again after a restart.
+	uint32_t marks_key_id; // of the keys it came under
+	uint32_t n_marks;
+	struct srtp_rtcp_mark marks[SRTP_RTCP_SOURCES_MAX];
 	struct region_peer_leg_state legs[LEG_COUNT];
 };
 
@@ -346,6 +364,9 @@ struct region_header {
 	_Atomic uint32_t flow_rules;				    // in the NIC
 	_Atomic uint32_t flow_waiting;				    // viewers without room
 	_Atomic uint64_t flow_refusals;				    // by the NIC's driver
+
+	_Alignas(REGION_LINE_BYTES)
+		uint32_t starts; // data plane: of those that took it up and did not last
 };
 
 // No line has two writers, nor one writer and another that reads it for each packet.
@@ -398,6 +419,16 @@ int region_create(const struct region_sizes *, struct region *out);
 // fd:     owned by the region on success, by the caller on failure.
 // Return: 0; -EPROTO not a region, -EPROTONOSUPPORT another ABI version, -EINVAL damaged, -errno.
 int region_map(int fd, struct region *out);
+
+// Data plane: take up a region that one before us made, as region_map does. Rings are emptied: what
+// waited in them, control sends again.
+// sizes:  which it must have.
+// Return: as region_map; -ERANGE other sizes, -ELOOP it was taken up REGION_MAX_STARTS times and
+//         none of them lasted.
+int region_take_up(int fd, const struct region_sizes *, struct region *out);
+
+// Data plane: it lasts. The next to take it up has all its tries.
+void region_settled(struct region *);
 
 // Unmap and close. A zeroed struct is fine.
 void region_fini(struct region *);

@@ -81,6 +81,15 @@ static void map_ports(struct worker *w, uint16_t slot, const struct region_strea
 	}
 }
 
+// Whether the owner can go on with what stands in the slot: it is this stream's, and sound.
+static bool state_is_of(const struct region_stream *shared, uint32_t generation)
+{
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		if (shared->norm[leg].next_seq >> 47)
+			return false;
+	return shared->state_generation == generation;
+}
+
 static int stream_set(struct worker *w, const struct ring_command *c)
 {
 	struct region_stream *shared = &w->edge->region->streams[c->slot];
@@ -101,9 +110,10 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 	rc = lane_open(w, c->slot);
 	if (rc < 0)
 		return rc;
-	if (fresh && conf.owner == w->id) {
+	if (fresh && conf.owner == w->id && !state_is_of(shared, conf.generation)) {
 		memset(shared->norm, 0, sizeof(shared->norm));
 		memset(shared->legs, 0, sizeof(shared->legs));
+		shared->state_generation = conf.generation;
 	}
 	unmap_ports(w, c->slot);
 	s->generation = conf.generation;
@@ -214,6 +224,8 @@ static int peer_install(struct worker *w, struct region_peer *shared, uint16_t s
 		goto err_fan;
 	if (before)
 		peer_replaced(w, before, p);
+	else
+		peer_rejoin(p);
 	w->peers[slot] = p;
 	w->counters->n_peers++;
 	p->state->last_rx_ns = w->now_ns;
@@ -339,6 +351,50 @@ static int obey(struct worker *w, const struct ring_command *c)
 		return -EOPNOTSUPP;
 	}
 }
+
+// ---- what another data plane left --------------------------------------------------------------
+
+static unsigned int adopt_streams(struct edge *edge)
+{
+	unsigned int n = 0;
+
+	for (uint16_t slot = 0; slot < edge->region->n_streams; slot++) {
+		const struct ring_command c = { .slot = slot,
+			.generation = edge->region->streams[slot].conf.generation };
+		int rc = region_in_use(c.generation) ? 0 : -ENOENT;
+
+		for (uint16_t id = 0; rc == 0 && id < edge->n_workers; id++)
+			rc = stream_set(&edge->workers[id], &c);
+		n += rc == 0;
+	}
+	return n;
+}
+
+static int adopt_peer(struct edge *edge, uint16_t slot)
+{
+	struct region_peer *shared = &edge->region->peers[slot];
+	uint16_t worker = shared->conf.worker;
+
+	if (!region_in_use(shared->conf.generation) || worker >= edge->n_workers)
+		return -ENOENT;
+	return peer_install(&edge->workers[worker], shared, slot);
+}
+
+void command_adopt(struct edge *edge)
+{
+	unsigned int n_streams, n_peers = 0;
+
+	for (uint16_t id = 0; id < edge->n_workers; id++) {
+		edge->workers[id].now_ns = region_now_ns();
+		edge->workers[id].counters->n_peers = 0;
+	}
+	n_streams = adopt_streams(edge);
+	for (uint32_t slot = 0; slot < edge->region->n_peers; slot++)
+		n_peers += adopt_peer(edge, (uint16_t)slot) == 0;
+	log_info("%u streams and %u viewers go on from before", n_streams, n_peers);
+}
+
+// ---- the loop's part ---------------------------------------------------------------------------
 
 unsigned int command_count(const struct worker *w)
 {

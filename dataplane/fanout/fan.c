@@ -178,7 +178,7 @@ static void stamp_make(
 	t->sizes = frame_sizes_make(&l->form, behind_udp);
 	t->rearm = (uint64_t)(WORKER_PAYLOAD_OFF - t->hdr_bytes) | refcnt << 16 | nb_segs << 32 |
 		   port << 48;
-	t->ol_flags = l->form.ol_flags;
+	t->ol_flags = frame_ol_flags(&l->form);
 	t->type_and_bytes = (uint64_t)t->bytes << 32;
 	t->bytes_and_mark = t->bytes | (uint64_t)tx_mark_of(l->slot, leg) << 32;
 	t->tx_offload = frame_tx_offload(&l->form);
@@ -247,7 +247,7 @@ static void send_to_viewer(
 		int64_t index = (int64_t)plain->seq + l->index_shift;
 
 		// A packet from before this viewer's first would need an index from before it too.
-		if (unlikely(index < l->seq_base))
+		if (unlikely(index < l->first_index))
 			continue;
 		if (unlikely(!have_room(w, s))) {
 			no_room(w, l);

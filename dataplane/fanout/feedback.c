@@ -92,6 +92,15 @@ static enum drop_reason drop_of(int rc)
 	}
 }
 
+// Before anything comes of the packet, so that a restart cannot have it taken twice.
+static void record_marks(struct peer *p)
+{
+	struct region_peer_state *s = p->state;
+
+	s->marks_key_id = p->key_id;
+	s->n_marks = srtp_rtcp_marks(p->srtp, s->marks);
+}
+
 void feedback_packet(struct worker *w, struct rte_mbuf *m, const struct frame *f, struct peer *p)
 {
 	uint8_t *pkt = rte_pktmbuf_mtod_offset(m, uint8_t *, f->payload_off);
@@ -103,6 +112,7 @@ void feedback_packet(struct worker *w, struct rte_mbuf *m, const struct frame *f
 		worker_drop(w, m, drop_of(rc));
 		return;
 	}
+	record_marks(p);
 	p->state->last_rx_ns = w->now_ns;
 	p->state->srtcp_packets++;
 	if (rtcp_walk_begin(&walk, pkt, bytes) < 0) {

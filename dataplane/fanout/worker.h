@@ -236,6 +236,9 @@ unsigned int punt_inject(struct worker *);
 unsigned int command_poll(struct worker *, unsigned int most);
 unsigned int command_count(const struct worker *); // that wait
 void command_event(struct worker *, const struct ring_event *);
+// Take up the streams and viewers that stand in a region from before, each checked as on a command;
+// what is refused waits for control. Main thread, before the workers run.
+void command_adopt(struct edge *);
 
 // tx.c: a finished frame for this worker's queue; owns the mbuf.
 void tx_put(struct worker *, struct rte_mbuf *);

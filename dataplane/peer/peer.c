@@ -41,6 +41,15 @@ static void put_path(struct peer_leg *l, const struct frame_template *t)
 	l->form = t->form;
 }
 
+// Indices have 48 bits (RFC 3711 3.3.1); what stands in a region that was taken up is input.
+static bool state_adds_up(const struct region_peer_leg_state *s)
+{
+	const int64_t limit = 1LL << 47;
+
+	return s->next_index < (uint64_t)limit && s->first_index < (uint64_t)limit &&
+	       s->index_shift > -limit && s->index_shift < limit;
+}
+
 static int make_leg(struct peer *p, enum leg_kind leg, const struct region_peer_leg *conf,
 	struct region_peer_leg_state *state)
 {
@@ -52,12 +61,15 @@ static int make_leg(struct peer *p, enum leg_kind leg, const struct region_peer_
 		return 0;
 	if (conf->payload_type > 127 || conf->seq_base > 32767 || conf->mid_ext_id > 14)
 		return -EINVAL;
+	if (!state_adds_up(state))
+		return -EINVAL;
 	if (with_mid && (conf->mid_bytes == 0 || conf->mid_bytes > PEER_MID_MAX_BYTES))
 		return -EINVAL;
 	l->ts_base = conf->ts_base;
 	l->ssrc = conf->ssrc;
 	l->seq_base = conf->seq_base;
 	l->index_shift = state->index_shift;
+	l->first_index = (int64_t)state->first_index;
 	l->started = state->started;
 	l->rtp_hdr_bytes = put_rtp(l->hdr, conf);
 	put_path(l, &p->frame);
@@ -108,6 +120,22 @@ int peer_create(struct slab *slab, struct region_peer *shared, uint16_t slot,
 	return 0;
 }
 
+void peer_rejoin(struct peer *p)
+{
+	struct region_peer_state *s = p->state;
+
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		struct region_peer_leg_state *l = &s->legs[leg];
+
+		l->started = 0;
+		p->legs[leg].started = 0;
+		if (l->next_index)
+			l->rtcp_index += REGION_RTCP_JUMP;
+	}
+	if (s->marks_key_id == p->key_id)
+		srtp_rtcp_resume(p->srtp, s->marks, s->n_marks);
+}
+
 int peer_repath(struct peer *p, struct region_peer *shared, uint8_t dscp)
 {
 	struct net_path path = shared->conf.path;
@@ -137,8 +165,12 @@ void peer_destroy(struct peer *p)
 
 void peer_leg_begin(struct peer_leg *l, uint64_t seq)
 {
-	l->index_shift = (int64_t)l->seq_base - (int64_t)seq;
+	uint64_t next = l->state->next_index;
+
+	l->first_index = (int64_t)(next ? next + REGION_INDEX_JUMP : l->seq_base);
+	l->index_shift = l->first_index - (int64_t)seq;
 	l->started = 1;
+	l->state->first_index = (uint64_t)l->first_index;
 	l->state->index_shift = l->index_shift;
 	l->state->started = 1;
 }

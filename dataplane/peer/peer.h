@@ -37,6 +37,7 @@ struct peer_leg {
 	uint8_t rtp_hdr_bytes;
 	uint8_t tag_bytes;
 	int64_t index_shift; // of the state, while started
+	int64_t first_index; // of the state, while started
 	uint16_t seq_base;
 	uint8_t enabled;
 	uint8_t started;
@@ -74,10 +75,15 @@ int peer_create(struct slab *, struct region_peer *, uint16_t slot, struct srtp_
 // Return: 0; -EINVAL as it is and nothing changed, -ESTALE the slot has other keys: make it anew.
 int peer_repath(struct peer *, struct region_peer *, uint8_t dscp);
 
+// A peer without a predecessor in this process goes on where one in another process ended: media
+// begins anew, at a key frame, and indices run on with a leap.
+void peer_rejoin(struct peer *);
+
 // NULL is fine. Keys are wiped.
 void peer_destroy(struct peer *);
 
-// The leg's first packet has the first of its sequence numbers.
+// The leg's first packet has the first of its sequence numbers, or one past all that may have left
+// before.
 // seq: that packet's, of the stream's output.
 void peer_leg_begin(struct peer_leg *, uint64_t seq);
 

@@ -212,10 +212,6 @@ int frame_template_make(struct frame_template *t, const struct net_path *path, u
 	form->pseudo_sum = (uint32_t)frame_sum(path->local.ip, ip_bytes) +
 			   frame_sum(path->remote.ip, ip_bytes) + RTE_BE16(IPPROTO_UDP) +
 			   form->ports_sum;
-	if (checksum == FRAME_CHECKSUM_OFFLOAD)
-		form->ol_flags = RTE_MBUF_F_TX_UDP_CKSUM |
-				 (form->v6 ? RTE_MBUF_F_TX_IPV6
-					   : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
 	return 0;
 }
 
@@ -261,7 +257,7 @@ void frame_stamp(const struct frame_template *t, struct rte_mbuf *m)
 
 	memcpy(frame, t->hdr, form->hdr_bytes);
 	frame_put_sizes(form, frame, &sizes);
-	m->ol_flags |= form->ol_flags;
+	m->ol_flags |= frame_ol_flags(form);
 	m->tx_offload = frame_tx_offload(form);
 	if (form->checksum == FRAME_CHECKSUM_SOFTWARE)
 		frame_put_sum(form, frame, payload_bytes);

@@ -39,7 +39,6 @@ enum frame_checksum {
 
 // What finishing prebuilt headers takes beside their bytes.
 struct frame_form {
-	uint64_t ol_flags;   // of the mbuf
 	uint32_t ip_sum;     // IPv4: partial sum of the header without total length
 	uint32_t pseudo_sum; // partial sum of addresses, protocol and ports, without lengths
 	uint32_t ports_sum;  // of the ports alone
@@ -78,7 +77,15 @@ static inline uint16_t frame_fold(uint32_t sum)
 	return (uint16_t)sum;
 }
 
-// Where the headers are, as the port is told whose offload is asked for.
+// What the port is told of a frame: what to do, and where the headers are.
+static inline uint64_t frame_ol_flags(const struct frame_form *form)
+{
+	if (form->checksum != FRAME_CHECKSUM_OFFLOAD)
+		return 0;
+	return RTE_MBUF_F_TX_UDP_CKSUM |
+	       (form->v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
+}
+
 static inline uint64_t frame_tx_offload(const struct frame_form *form)
 {
 	return rte_mbuf_tx_offload(form->l2_bytes,

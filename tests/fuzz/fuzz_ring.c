@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dataplane/abi/log.h"
 #include "tests/unit/fanout/edge_kit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t data_bytes);
@@ -15,9 +16,9 @@ enum operation {
 	OP_COMMAND,	// seq, generation, slot, kind
 	OP_INJECT,	// path, size, payload
 	OP_STREAM_SLOT, // a good one, or bytes over the one that is there
-	OP_PEER_SLOT,
-	OP_DATAGRAM, // sender, port, payload
-	OP_REGION,   // bytes over the header of a copy, which is mapped then
+	OP_PEER_SLOT,	// or bytes over what workers wrote there
+	OP_DATAGRAM,	// sender, port, payload
+	OP_REGION,	// bytes over the header of a copy, which is mapped then; none: a restart
 	OP_COUNT,
 };
 
@@ -40,6 +41,7 @@ static void set_up(void)
 {
 	const struct region_sizes sizes = { .n_workers = 1, .n_streams = 1, .n_peers = 1 };
 
+	log_set_level(LOG_LEVEL_ERROR);
 	must(kit_group_setup(NULL) == 0);
 	must(region_create(&sizes, &copy) == 0);
 	copy_fd = copy.fd;
@@ -73,6 +75,19 @@ static void overwrite(
 	memcpy((uint8_t *)slot + off, bytes, n < slot_bytes - off ? n : slot_bytes - off);
 }
 
+static void damage_state(
+	bool of_peer, uint16_t slot, const uint8_t *arg, const uint8_t *bytes, uint8_t n)
+{
+	struct region_stream *s = &kit.region.streams[slot % KIT_STREAMS];
+
+	if (of_peer)
+		overwrite(&kit.region.peers[slot].state, sizeof(struct region_peer_state), arg,
+			bytes, n);
+	else
+		overwrite(s->norm, sizeof(s->norm), arg, bytes, n);
+	kit_restart();
+}
+
 static void change_slot(bool of_peer, const uint8_t *arg, const uint8_t *bytes, uint8_t n)
 {
 	static const uint16_t profiles[] = { SRTP_PROFILE_GCM128, SRTP_PROFILE_CM80,
@@ -85,7 +100,9 @@ static void change_slot(bool of_peer, const uint8_t *arg, const uint8_t *bytes, 
 			->phase = arg[7] % 4;
 	else if (arg[1] & 1)
 		kit_stream_fill(slot, arg[4] % KIT_WORKERS);
-	if (of_peer)
+	if (arg[1] & 2) // as a control that is not ours could; what runs is not damaged by it
+		damage_state(of_peer, slot, arg, bytes, n);
+	else if (of_peer)
 		overwrite(&kit.region.peers[slot].conf, sizeof(struct region_peer_conf), arg, bytes,
 			n);
 	else
@@ -154,6 +171,10 @@ static void step(const uint8_t *op, const uint8_t *bytes, uint8_t n)
 		datagram(worker, arg, bytes, n);
 		break;
 	case OP_REGION:
+		if (n == 0) {
+			kit_restart();
+			break;
+		}
 		damage_region(arg, bytes, n);
 		return;
 	case OP_COUNT:

@@ -464,6 +464,68 @@ static void names_end(void **state)
 	region_fini(&r);
 }
 
+// Taken up by another data plane: what stands in it stays, what waited in its rings does not.
+static void a_region_is_taken_up(void **state)
+{
+	const struct ring_command c = { .seq = 7 };
+	struct ring_command got;
+	struct region r = make(), next;
+
+	r.peers[1].state.legs[0].next_index = 77;
+	assert_int_equal(ring_put(r.rings[0].command, &c, sizeof(c)), 0);
+	atomic_store(&r.header->control_waits, 1);
+	assert_int_equal(region_take_up(dup(r.fd), &sizes, &next), 0);
+	assert_int_equal(next.header->instance, r.header->instance);
+	assert_int_equal(next.peers[1].state.legs[0].next_index, 77);
+	assert_int_equal(ring_get(next.rings[0].command, &got, sizeof(got)), -ENOENT);
+	assert_int_equal(atomic_load(&next.header->control_waits), 0);
+	region_fini(&next);
+	region_fini(&r);
+}
+
+static void what_does_not_fit_is_not_taken_up(void **state)
+{
+	struct region r = make(), next = { .fd = -7 };
+	const struct region_sizes others[] = {
+		{ sizes.n_workers + 1, sizes.n_streams, sizes.n_peers },
+		{ sizes.n_workers, sizes.n_streams + 1, sizes.n_peers },
+		{ sizes.n_workers, sizes.n_streams, sizes.n_peers - 1 },
+	};
+	int plain = memfd_create("plain", MFD_CLOEXEC);
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_int_equal(region_take_up(r.fd, &others[i], &next), -ERANGE);
+	assert_int_equal(region_take_up(plain, &sizes, &next), -EPROTO);
+	r.header->abi_version++;
+	assert_int_equal(region_take_up(r.fd, &sizes, &next), -EPROTONOSUPPORT);
+	r.header->abi_version--;
+	r.header->peers_off++;
+	assert_int_equal(region_take_up(r.fd, &sizes, &next), -EINVAL);
+	r.header->peers_off--;
+	assert_int_equal(next.fd, -7);
+	// All of them left the descriptors to us.
+	assert_int_not_equal(fcntl(plain, F_GETFD), -1);
+	assert_int_not_equal(fcntl(r.fd, F_GETFD), -1);
+	close(plain);
+	region_fini(&r);
+}
+
+// What kills one data plane after the other must not do so for ever.
+static void a_region_that_does_not_last_is_given_up(void **state)
+{
+	struct region r = make(), next;
+
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < REGION_MAX_STARTS; i++) {
+			assert_int_equal(region_take_up(dup(r.fd), &sizes, &next), 0);
+			region_fini(&next);
+		}
+		assert_int_equal(region_take_up(r.fd, &sizes, &next), -ELOOP);
+		region_settled(&r);
+	}
+	region_fini(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -476,6 +538,9 @@ int main(void)
 		cmocka_unit_test(damaged_ring_is_refused),
 		cmocka_unit_test(wrong_files_are_refused),
 		cmocka_unit_test(names_end),
+		cmocka_unit_test(a_region_is_taken_up),
+		cmocka_unit_test(what_does_not_fit_is_not_taken_up),
+		cmocka_unit_test(a_region_that_does_not_last_is_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

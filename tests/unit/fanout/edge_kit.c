@@ -17,6 +17,8 @@ enum {
 
 struct edge_kit kit;
 
+static const struct region_sizes kit_sizes = { KIT_WORKERS, KIT_STREAMS, KIT_PEERS };
+
 static struct rte_mempool *pool;
 static struct rte_ring *rx_rings[KIT_WORKERS], *tx_rings[KIT_WORKERS];
 
@@ -85,14 +87,8 @@ static void conf_make(struct conf *conf)
 	conf->media.dscp = 34;
 }
 
-int kit_setup(void **state)
+static int start_workers(void)
 {
-	const struct region_sizes sizes = { KIT_WORKERS, KIT_STREAMS, KIT_PEERS };
-
-	memset(&kit, 0, sizeof(kit));
-	conf_make(&kit.conf);
-	if (region_create(&sizes, &kit.region) < 0)
-		return -1;
 	kit.ports.n_workers = KIT_WORKERS;
 	kit.edge = (struct edge){ .conf = &kit.conf,
 		.region = &kit.region,
@@ -120,7 +116,7 @@ int kit_setup(void **state)
 	return 0;
 }
 
-int kit_teardown(void **state)
+static void end_workers(void)
 {
 	for (uint16_t w = 0; w < KIT_WORKERS; w++) {
 		worker_fini(&kit.workers[w]);
@@ -129,6 +125,33 @@ int kit_teardown(void **state)
 	}
 	endpoints_destroy(kit.edge.endpoints);
 	close(kit.edge.wake_fd);
+}
+
+int kit_setup(void **state)
+{
+	memset(&kit, 0, sizeof(kit));
+	conf_make(&kit.conf);
+	return region_create(&kit_sizes, &kit.region) < 0 ? -1 : start_workers();
+}
+
+void kit_restart(void)
+{
+	struct region next;
+
+	end_workers();
+	memset(kit.workers, 0, sizeof(kit.workers));
+	memset(kit.viewers_on, 0, sizeof(kit.viewers_on));
+	assert_int_equal(region_take_up(dup(kit.region.fd), &kit_sizes, &next), 0);
+	region_settled(&next);
+	region_fini(&kit.region);
+	kit.region = next;
+	assert_int_equal(start_workers(), 0);
+	command_adopt(&kit.edge);
+}
+
+int kit_teardown(void **state)
+{
+	end_workers();
 	region_fini(&kit.region);
 	if (rte_mempool_avail_count(pool) == POOL_MBUFS)
 		return 0;

@@ -49,6 +49,9 @@ int kit_group_teardown(void **state);
 int kit_setup(void **state);
 int kit_teardown(void **state);
 
+// The workers end without a word and others take up the region. Pointers into it are dead.
+void kit_restart(void);
+
 #define kit_test(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 
 // ---- control -----------------------------------------------------------------------------------
