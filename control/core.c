@@ -14,11 +14,12 @@
 #include "control/metrics/metrics.h"
 #include "control/routes.h"
 #include "dataplane/abi/log.h"
+#include "dataplane/abi/supervisor.h"
 
 enum {
 	TICK_MS = 50,
 	SAMPLE_MS = 1000,
-	RECONNECT_MS = 500,
+	RECONNECT_MS = 100,
 	FAREWELL_MS = 3000, // for BYE and close_notify at the end
 	TRIM_VIEWERS = 100, // fewer are not worth the walk through the heap
 	NS_PER_MS = 1000000,
@@ -33,6 +34,8 @@ struct core {
 	uint64_t tick_ms, sample_ms, reconnect_ms;
 	uint32_t peak_viewers; // since memory was last given back
 	uint32_t viewers_before;
+	struct link *lost; // the data plane left: its region, with the sessions in it. Else NULL
+	uint64_t lost_ms;
 	bool stopping;
 	bool drain_sent;
 	bool drained;
@@ -100,17 +103,40 @@ static void steer_media(struct core *core)
 		log_error("the steering maps cannot be written: %s", strerror(-rc));
 }
 
+// No data plane took the region up: what lived in it is over.
+static void forget_region(struct core *core)
+{
+	struct link *lost = core->lost;
+
+	core->lost = NULL;
+	stream_store_hold(core->api.streams, NULL);
+	session_table_attach(core->api.sessions, NULL, NULL);
+	link_close(lost);
+}
+
+// The data plane that came may not go on with the region of the one before.
+static void judge_region(struct core *core)
+{
+	if (!core->lost || link_same_region(core->lost, core->api.link))
+		return;
+	if (session_table_used(core->api.sessions))
+		log_warn("the data plane started afresh: %u viewers must join anew",
+			session_table_used(core->api.sessions));
+	forget_region(core);
+}
+
 static int connect_link(struct core *core, bool quiet)
 {
 	const struct link_handlers handlers = { .punt = on_punt, .event = on_event, .ctx = core };
 	struct api *api = &core->api;
 	struct region_header *header;
-	int rc = link_open(core->conf->dataplane.socket, &handlers, quiet, &api->link);
+	int rc = link_open(core->conf->dataplane.socket, &handlers, core->lost, quiet, &api->link);
 
 	if (rc < 0) {
 		api->link = NULL;
 		return rc;
 	}
+	judge_region(core);
 	header = link_region(api->link)->header;
 	if (header->media_port != core->conf->media.port)
 		log_warn("the data plane's media port is %u, [media] port here %u: its port holds",
@@ -126,6 +152,8 @@ static int connect_link(struct core *core, bool quiet)
 		stream_store_set_address(api->streams, &api->candidates[0]);
 	stream_store_attach(api->streams, api->link);
 	session_table_attach(api->sessions, api->link, stream_first(api->streams));
+	link_close(core->lost);
+	core->lost = NULL;
 	return 0;
 }
 
@@ -133,12 +161,28 @@ static void lose_link(struct core *core)
 {
 	struct link *link = core->api.link;
 
-	log_error("the data plane left; looking for it every %d ms", RECONNECT_MS);
 	core->api.link = NULL;
-	link_close(link);
+	core->lost = link;
+	core->lost_ms = now_ms();
+	link_lose(link);
 	stream_store_attach(core->api.streams, NULL);
-	session_table_attach(core->api.sessions, NULL, NULL);
-	core->reconnect_ms = now_ms() + RECONNECT_MS;
+	stream_store_hold(core->api.streams, link);
+	session_table_hold(core->api.sessions);
+	core->reconnect_ms = core->lost_ms + RECONNECT_MS;
+	log_error("the data plane left; looking for it every %d ms; %u viewers wait", RECONNECT_MS,
+		session_table_used(core->api.sessions));
+}
+
+// No viewer has had an answer to its checks in this time (RFC 7675 5.1).
+static void check_lost(struct core *core, uint64_t now)
+{
+	uint64_t limit_ms = core->conf->whep.consent_timeout_s * 1000ULL;
+
+	if (!core->lost || now - core->lost_ms < limit_ms)
+		return;
+	log_warn("no data plane in %u s: %u viewers must join anew",
+		core->conf->whep.consent_timeout_s, session_table_used(core->api.sessions));
+	forget_region(core);
 }
 
 // ---- the loop ----------------------------------------------------------------------------------
@@ -243,6 +287,8 @@ static void run_timers(struct core *core, uint64_t now)
 		core->reconnect_ms = now + RECONNECT_MS;
 		connect_link(core, true);
 	}
+	check_lost(core, now);
+	supervisor_alive(now);
 }
 
 static int wait_once(struct core *core, bool busy)
@@ -411,6 +457,7 @@ static void stop(struct core *core)
 		http_server_observe(core->http, NULL, NULL);
 	link_close(core->api.link);
 	core->api.link = NULL;
+	link_close(core->lost);
 	if (core->api.streams)
 		stream_store_attach(core->api.streams, NULL);
 	if (core->api.sessions)
@@ -436,7 +483,9 @@ int core_run(const struct conf *conf)
 	if (rc == 0) {
 		log_info("ready: %s on port %u", core.tls ? "https" : "http",
 			http_server_port(core.http));
+		supervisor_ready("serving");
 		rc = loop(&core);
+		supervisor_stopping();
 	}
 	stop(&core);
 	return rc;

@@ -7,9 +7,11 @@
 #include "dataplane/abi/conf.h"
 #include "dataplane/abi/log.h"
 #include "dataplane/abi/region.h"
+#include "dataplane/abi/supervisor.h"
 #include "dataplane/fanout/edge.h"
 #include "dataplane/fanout/worker.h"
 #include "dataplane/port/port.h"
+#include "dataplane/recover.h"
 #include "dataplane/serve.h"
 
 #define DOC "Takes RTP in, encrypts it for each viewer and sends it out, past the kernel."
@@ -30,17 +32,22 @@ static int group_id(const struct conf *conf, uint32_t *out)
 	return 0;
 }
 
-static int make_region(const struct conf *conf, const struct port_set *ports, struct region *out)
+static int make_region(const struct conf *conf, const struct port_set *ports, struct serve *serve,
+	struct region *out, bool *adopt)
 {
 	const struct region_sizes sizes = { .n_workers = conf->dataplane.n_cores,
 		.n_streams = (uint16_t)conf->dataplane.max_streams,
 		.n_peers = conf->dataplane.max_peers };
-	int rc = region_create(&sizes, out);
+	int rc = recover_region(&sizes, serve, out);
 
+	*adopt = rc == 0;
+	if (rc < 0)
+		rc = region_create(&sizes, out);
 	if (rc < 0) {
 		log_error("cannot make the shared region: %s", strerror(-rc));
 		return rc;
 	}
+	recover_keep(out);
 	out->header->mtu = conf->dataplane.mtu;
 	out->header->media_port = conf->media.port;
 	memcpy(out->header->interface, ports->interface, sizeof(ports->interface));
@@ -59,7 +66,9 @@ static int run(struct edge *edge, struct serve *serve)
 		log_info("ready: %u worker%s, engine %s, control at %s", edge->n_workers,
 			edge->n_workers == 1 ? "" : "s", edge->region->header->engine, serve->path);
 		serve->steering = edge->steering;
+		supervisor_ready("passing media on");
 		rc = serve_run(serve, edge->region);
+		supervisor_stopping();
 	}
 	edge_halt(edge);
 	return rc;
@@ -70,15 +79,20 @@ static int start(const struct conf *conf, uint32_t gid, struct serve *serve)
 	struct port_set ports;
 	struct region region = { .fd = -1 };
 	struct edge edge = { 0 };
+	bool adopt = false;
 	int rc = port_set_start(conf, gid == UINT32_MAX ? 0 : gid, sizeof(struct packet), &ports);
 
 	if (rc == 0)
-		rc = make_region(conf, &ports, &region);
+		rc = serve_listen(serve, gid);
+	if (rc == 0)
+		rc = make_region(conf, &ports, serve, &region, &adopt);
 	if (rc == 0) {
 		rc = edge_init(&edge, conf, &region, &ports, serve->wake_fd);
 		if (rc < 0)
 			log_error("cannot set up the workers: %s", strerror(-rc));
 	}
+	if (rc == 0 && adopt)
+		command_adopt(&edge);
 	if (rc == 0)
 		rc = run(&edge, serve);
 	edge_fini(&edge);
@@ -102,7 +116,7 @@ int main(int argc, char **argv)
 	rc = group_id(&conf, &gid);
 	if (rc < 0)
 		return EXIT_FAILURE;
-	rc = serve_init(&serve, conf.dataplane.socket, gid);
+	rc = serve_init(&serve, conf.dataplane.socket);
 	if (rc == 0)
 		rc = start(&conf, gid, &serve);
 	serve_fini(&serve);

@@ -14,11 +14,16 @@
 
 #include "dataplane/abi/channel.h"
 #include "dataplane/abi/log.h"
+#include "dataplane/abi/supervisor.h"
 #include "dataplane/fanout/steering.h"
 
 enum {
-	HELLO_MS = 1000,  // control says hello within this, or is let go
+	HELLO_MS = 1000,	 // control says hello within this, or is let go
+	AWAIT_CONTROL_MS = 1000, // control looks for a data plane ten times a second
+	SETTLE_MS = 10000,	 // a region that served so long is sound
+	TEND_MS = 500,
 	STEERING_MS = 20, // between looks at what the workers wish of the NIC
+	NS_PER_MS = 1000000,
 };
 
 static int open_signals(void)
@@ -46,7 +51,7 @@ static void make_parent(const char *path)
 	mkdir(dirname(copy), 0755); // what is wrong with it, listening will tell
 }
 
-int serve_init(struct serve *s, const char *path, uint32_t gid)
+int serve_init(struct serve *s, const char *path)
 {
 	int rc;
 
@@ -55,9 +60,11 @@ int serve_init(struct serve *s, const char *path, uint32_t gid)
 		.lock_fd = -1,
 		.signal_fd = -1,
 		.wake_fd = -1,
-		.control_fd = -1 };
+		.control_fd = -1,
+		.early_fd = -1,
+		.early.region_fd = -1 };
 	make_parent(path);
-	rc = channel_listen(path, gid, &s->listen_fd, &s->lock_fd);
+	rc = channel_lock(path, &s->lock_fd, &s->left);
 	if (rc == -EADDRINUSE)
 		log_error("another data plane holds %s; end it first, or name another with "
 			  "--dataplane-socket",
@@ -73,31 +80,71 @@ int serve_init(struct serve *s, const char *path, uint32_t gid)
 	return 0;
 }
 
-void serve_fini(struct serve *s)
+static void close_fd(int *fd)
 {
-	if (s->control_fd >= 0)
-		close(s->control_fd);
-	if (s->signal_fd >= 0)
-		close(s->signal_fd);
-	if (s->wake_fd >= 0)
-		close(s->wake_fd);
-	if (s->lock_fd >= 0)
-		channel_unlisten(s->path, s->listen_fd, s->lock_fd);
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
-static void greet(struct serve *s)
+void serve_fini(struct serve *s)
 {
-	const struct channel_offer offer = { .region_fd = s->region->fd, .wake_fd = s->wake_fd };
+	close_fd(&s->control_fd);
+	close_fd(&s->early_fd);
+	close_fd(&s->early.region_fd);
+	close_fd(&s->signal_fd);
+	close_fd(&s->wake_fd);
+	if (s->lock_fd >= 0)
+		channel_unlisten(s->path, s->listen_fd, s->lock_fd, s->left);
+}
+
+int serve_listen(struct serve *s, uint32_t gid)
+{
+	int rc = channel_listen(s->path, gid, &s->listen_fd);
+
+	if (rc < 0)
+		log_error("cannot listen on %s: %s", s->path, strerror(-rc));
+	return rc;
+}
+
+// Return: a connection that has said hello; -errno, logged.
+static int hear(struct serve *s, struct channel_hello *hello)
+{
 	int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-	struct pollfd hello = { .fd = fd, .events = POLLIN };
+	struct pollfd readable = { .fd = fd, .events = POLLIN };
 	int rc;
 
 	if (fd < 0)
-		return;
-	rc = poll(&hello, 1, HELLO_MS) == 1 ? 0 : -ETIMEDOUT;
+		return -errno;
+	rc = poll(&readable, 1, HELLO_MS) == 1 ? channel_hear(fd, hello) : -ETIMEDOUT;
 	if (rc == 0)
-		rc = channel_answer(fd, &offer,
-			s->control_fd >= 0 ? "another control process is connected" : NULL);
+		return fd;
+	log_warn("a connection to %s was refused: %s", s->path, strerror(-rc));
+	close(fd);
+	return rc;
+}
+
+int serve_await_region(struct serve *s)
+{
+	struct pollfd caller = { .fd = s->listen_fd, .events = POLLIN };
+	int fd;
+
+	if (!s->left || poll(&caller, 1, AWAIT_CONTROL_MS) != 1)
+		return -ENOENT;
+	s->early_fd = hear(s, &s->early);
+	if (s->early_fd < 0 || s->early.region_fd < 0)
+		return -ENOENT;
+	fd = s->early.region_fd;
+	s->early.region_fd = -1;
+	return fd;
+}
+
+static void answer(struct serve *s, int fd, const struct channel_hello *hello)
+{
+	const struct channel_offer offer = { .region_fd = s->region->fd, .wake_fd = s->wake_fd };
+	int rc = channel_answer(fd, hello, &offer,
+		s->control_fd >= 0 ? "another control process is connected" : NULL);
+
 	if (rc < 0) {
 		log_warn("a connection to %s was refused: %s", s->path, strerror(-rc));
 		close(fd);
@@ -105,6 +152,25 @@ static void greet(struct serve *s)
 	}
 	s->control_fd = fd;
 	log_info("control connected");
+}
+
+static void greet(struct serve *s)
+{
+	struct channel_hello hello;
+	int fd = hear(s, &hello);
+
+	if (fd < 0)
+		return;
+	// Too late: ours is in use.
+	close_fd(&hello.region_fd);
+	answer(s, fd, &hello);
+}
+
+static void greet_early(struct serve *s)
+{
+	if (s->early_fd >= 0)
+		answer(s, s->early_fd, &s->early);
+	s->early_fd = -1;
 }
 
 // Nothing is said on the connection after the greeting: whatever can be read is its end.
@@ -116,21 +182,46 @@ static void part(struct serve *s)
 		log_warn("control sent something unexpected; the connection is closed");
 	else
 		log_info("control left; media goes on");
-	close(s->control_fd);
-	s->control_fd = -1;
+	close_fd(&s->control_fd);
 }
 
-// Return: milliseconds until it must be looked at again; -1: not before something else happens.
-static int steer(struct steering *steering)
+// A worker that hangs keeps the service from showing life.
+static bool workers_turn(const struct serve *s, uint64_t now_ms)
 {
-	if (!steering)
-		return -1;
-	return steering_poll(steering) ? 0 : STEERING_MS;
+	uint64_t limit_ms = supervisor_watchdog_ms() / 3;
+
+	for (uint16_t w = 0; w < s->region->n_workers; w++)
+		if (now_ms > s->region->workers[w].heartbeat_ns / NS_PER_MS + limit_ms)
+			return false;
+	return true;
 }
 
-int serve_run(struct serve *s, const struct region *region)
+// Return: milliseconds until there may be something to tend; -1: not before something else happens.
+static int tend(struct serve *s)
 {
+	uint64_t now_ms = region_now_ns() / NS_PER_MS, watchdog_ms = supervisor_watchdog_ms();
+	uint64_t next_ms = s->steering ? STEERING_MS : TEND_MS;
+
+	if (s->settled_ms && now_ms >= s->settled_ms) {
+		region_settled(s->region);
+		s->settled_ms = 0;
+	}
+	if (watchdog_ms && workers_turn(s, now_ms))
+		supervisor_alive(now_ms);
+	if (s->steering && steering_poll(s->steering))
+		return 0;
+	if (watchdog_ms && watchdog_ms / 10 < next_ms)
+		next_ms = watchdog_ms / 10;
+	return watchdog_ms || s->settled_ms || s->steering ? (int)next_ms : -1;
+}
+
+int serve_run(struct serve *s, struct region *region)
+{
+	int rc = 0;
+
 	s->region = region;
+	s->settled_ms = region_now_ns() / NS_PER_MS + SETTLE_MS;
+	greet_early(s);
 	for (;;) {
 		struct pollfd fds[] = {
 			{ .fd = s->signal_fd, .events = POLLIN },
@@ -138,13 +229,15 @@ int serve_run(struct serve *s, const struct region *region)
 			{ .fd = s->control_fd, .events = POLLIN },
 		};
 
-		if (poll(fds, 3, steer(s->steering)) < 0 && errno != EINTR)
-			return -errno;
-		if (fds[0].revents)
-			return 0;
+		if (poll(fds, 3, tend(s)) < 0 && errno != EINTR)
+			rc = -errno;
+		if (rc < 0 || fds[0].revents)
+			break;
 		if (fds[2].revents)
 			part(s);
 		if (fds[1].revents)
 			greet(s);
 	}
+	s->left = s->control_fd >= 0;
+	return rc;
 }

@@ -1,7 +1,11 @@
-// The main thread once the workers run: hand the region to control, notice who leaves, stop on a
-// signal. No packet passes here.
+// The main thread once the workers run: hand the region to control, notice who leaves, show life,
+// stop on a signal. No packet passes here.
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/abi/channel.h"
 #include "dataplane/abi/region.h"
 
 struct steering;
@@ -13,15 +17,28 @@ struct serve {
 	int signal_fd;
 	int wake_fd;
 	int control_fd; // -1: no control
-	const struct region *region;
+	int early_fd;	// a control that spoke before the workers ran; -1 none
+	struct channel_hello early;
+	bool left; // a control may hold the region of a data plane before, or will hold ours
+	struct region *region;
+	uint64_t settled_ms;	   // when the region has lasted; 0 it has
 	struct steering *steering; // has requests of the workers for the NIC; NULL: none
 };
 
-// Take the socket's lock and listen; block the signals that end us.
-// gid:    group that may connect besides root; UINT32_MAX: none.
+// Take the socket's lock; block the signals that end us. Nobody is listened to yet.
 // Return: 0; -EADDRINUSE another data plane runs, -errno.
-int serve_init(struct serve *, const char *path, uint32_t gid);
+int serve_init(struct serve *, const char *path);
 void serve_fini(struct serve *);
 
+// Let control connect; it is answered by serve_run.
+// gid:    group that may connect besides root; UINT32_MAX: none.
+// Return: 0; -errno, logged.
+int serve_listen(struct serve *, uint32_t gid);
+
+// The region of a data plane that left, if a control holds it: where there may be one, it is given
+// a moment to say so.
+// Return: a descriptor, the caller's; -ENOENT.
+int serve_await_region(struct serve *);
+
 // Serve until SIGINT or SIGTERM. Return: 0; -errno.
-int serve_run(struct serve *, const struct region *);
+int serve_run(struct serve *, struct region *);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "dataplane/abi/channel.h"
@@ -30,7 +31,7 @@ struct link {
 	struct region region;
 	struct link_handlers handlers;
 	struct steer_maps *steer;
-	int socket_fd;
+	int socket_fd; // -1: lost
 	int wake_fd;
 	uint64_t next_seq;
 	uint64_t oldest_seq; // none before it is under way
@@ -66,8 +67,8 @@ static int open_steer(struct link *l)
 	return rc;
 }
 
-int link_open(
-	const char *socket, const struct link_handlers *handlers, bool quiet, struct link **out)
+int link_open(const char *socket, const struct link_handlers *handlers, const struct link *lost,
+	bool quiet, struct link **out)
 {
 	struct channel_offer offer = { .region_fd = -1, .wake_fd = -1 };
 	char reason[CHANNEL_REASON_MAX] = "";
@@ -81,7 +82,7 @@ int link_open(
 	l->wake_fd = -1;
 	// Above all that a control before us used on the same rings: its late answers are not ours.
 	l->next_seq = l->oldest_seq = region_now_ns();
-	rc = channel_connect(socket, &l->socket_fd, &offer, reason);
+	rc = channel_connect(socket, lost ? lost->region.fd : -1, &l->socket_fd, &offer, reason);
 	if (rc == 0) {
 		l->wake_fd = offer.wake_fd;
 		rc = region_map(offer.region_fd, &l->region);
@@ -109,10 +110,33 @@ static void answer(struct pending *p)
 		done.cb(done.arg, done.status);
 }
 
-void link_close(struct link *l)
+bool link_lost(const struct link *l)
 {
-	if (!l)
-		return;
+	return l->socket_fd < 0;
+}
+
+// A file of memory has a name of its own in the kernel; what stands in it says nothing.
+bool link_same_region(const struct link *a, const struct link *b)
+{
+	struct stat sa, sb;
+
+	return fstat(a->region.fd, &sa) == 0 && fstat(b->region.fd, &sb) == 0 &&
+	       sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void link_lose(struct link *l)
+{
+	close_fd(&l->socket_fd);
+	close_fd(&l->wake_fd);
+	steer_maps_close(l->steer);
+	l->steer = NULL;
 	for (uint64_t seq = l->oldest_seq; seq < l->next_seq; seq++) {
 		struct pending *p = &l->pending[seq % LINK_PENDING];
 
@@ -121,12 +145,15 @@ void link_close(struct link *l)
 		p->status = -ECONNRESET;
 		answer(p);
 	}
-	steer_maps_close(l->steer);
+	l->oldest_seq = l->next_seq;
+}
+
+void link_close(struct link *l)
+{
+	if (!l)
+		return;
+	link_lose(l);
 	region_fini(&l->region);
-	if (l->socket_fd >= 0)
-		close(l->socket_fd);
-	if (l->wake_fd >= 0)
-		close(l->wake_fd);
 	free(l);
 }
 
@@ -264,6 +291,8 @@ int link_command(struct link *l, uint16_t worker, enum ring_command_kind kind, u
 	};
 	struct pending *p = &l->pending[c.seq % LINK_PENDING];
 
+	if (link_lost(l))
+		return -ENOTCONN;
 	if (to > l->region.n_workers || p->seq != 0 || !rings_have_room(l, from, to))
 		return -ENOBUFS;
 	*p = (struct pending){ .seq = c.seq,
@@ -286,6 +315,8 @@ int link_inject(struct link *l, uint16_t worker, const struct net_path *path, co
 
 	if (pkt_bytes == 0 || pkt_bytes > RING_PACKET_MAX_BYTES)
 		return -EMSGSIZE;
+	if (link_lost(l))
+		return -ENOTCONN;
 	if (worker >= l->region.n_workers)
 		return -EINVAL;
 	down.rx_ns = 0;

@@ -26,10 +26,20 @@ struct link_handlers {
 };
 
 // Connect to a data plane and map its region.
+// lost:   a link to one that left, whose region is offered to this one to go on with; NULL none.
 // Return: 0; -errno, with what is wrong logged unless quiet.
-int link_open(const char *socket, const struct link_handlers *, bool quiet, struct link **out);
+int link_open(const char *socket, const struct link_handlers *, const struct link *lost, bool quiet,
+	struct link **out);
 
-// Every command under way is answered -ECONNRESET. NULL is fine.
+// The data plane left. Every command under way is answered -ECONNRESET, none goes out any more
+// (-ENOTCONN). The region stays: sessions live on in it until another data plane takes it up.
+void link_lose(struct link *);
+bool link_lost(const struct link *);
+
+// Return: whether both lead to the same region.
+bool link_same_region(const struct link *, const struct link *);
+
+// As link_lose, and the region goes too. NULL is fine.
 void link_close(struct link *);
 
 struct region *link_region(struct link *);
@@ -54,11 +64,12 @@ const struct link_overflows *link_overflows(const struct link *, uint16_t worker
 
 // Send a command to one worker, or to all (answered once, with the first failure).
 // cb:     may be NULL. Never called from inside this function.
-// Return: 0; -ENOBUFS the ring is full or too many are under way: nothing was sent.
+// Return: 0; -ENOBUFS the ring is full or too many are under way, -ENOTCONN the data plane left:
+//         nothing was sent.
 int link_command(struct link *, uint16_t worker, enum ring_command_kind, uint16_t slot,
 	uint32_t generation, link_ack_cb cb, void *arg);
 
 // Have a worker send one packet along a path.
-// Return: 0; -ENOBUFS, -EMSGSIZE.
+// Return: 0; -ENOBUFS, -EMSGSIZE, -ENOTCONN.
 int link_inject(struct link *, uint16_t worker, const struct net_path *, const uint8_t *pkt,
 	size_t pkt_bytes);

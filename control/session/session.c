@@ -173,7 +173,7 @@ int session_create(struct session_table *t, const struct session_offer *offer, s
 	struct session *s;
 	int rc;
 
-	if (!t->link)
+	if (!t->link || link_lost(t->link))
 		return -ENOTCONN;
 	if (t->n_free == 0 || t->n_used >= session_table_cap(t))
 		return -ENOSPC;
@@ -345,6 +345,10 @@ void session_tick(struct session_table *t, uint64_t now_ms)
 	t->stray_budget = SESSION_STRAY_PER_TICK;
 	if (!t->link)
 		return;
+	if (link_lost(t->link)) {
+		session_table_hold(t);
+		return;
+	}
 	session_retry_orphans(t, now_ms);
 	session_weigh_all(t, now_ms);
 	DL_FOREACH_SAFE(t->all, s, next)

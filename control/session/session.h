@@ -51,8 +51,13 @@ int session_table_create(const struct conf *, struct dtls_context *, struct sess
 // Frees what is left without a word; end the sessions first.
 void session_table_destroy(struct session_table *);
 
-// A data plane came, with the streams that are set up there; sessions that stand in its region are
-// taken up. Or it went (NULL, NULL): every session ends.
+// The data plane went (link_lose) and its region stays: sessions that play or connect wait for
+// another to take it up, the rest are over.
+void session_table_hold(struct session_table *);
+
+// A data plane came, with the streams that are set up there. It has the region of the sessions that
+// wait, and they go on; sessions that only stand in the region are taken up. Or region and all are
+// gone (NULL, NULL): every session ends.
 void session_table_attach(struct session_table *, struct link *, struct stream *streams);
 
 const struct session_counts *session_table_counts(const struct session_table *);

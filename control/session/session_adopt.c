@@ -157,16 +157,41 @@ static int adopt(struct session_table *t, uint16_t index, struct stream *stream)
 	return 0;
 }
 
+// What waited for a data plane: commands that were under way when the last one left are given
+// again, and a worker that does not know the viewer learns of it.
+static void resume(struct session *s)
+{
+	s->consent_ms = session_now_ms();
+	if (s->has_keys)
+		session_install(s);
+}
+
+static bool slot_held(const struct session_table *t, uint16_t index)
+{
+	const char *resource = link_region(t->link)->peers[index].session.resource;
+	struct session *s = NULL;
+
+	if (terminated(resource, REGION_RESOURCE_CHARS + 1))
+		HASH_FIND_STR(t->by_resource, resource, s);
+	return s && s->slot == index;
+}
+
 void session_adopt_all(struct session_table *t, struct stream *streams)
 {
 	const struct region *region = link_region(t->link);
-	unsigned int adopted = 0, orphans = 0;
+	unsigned int adopted = 0, orphans = 0, resumed = 0;
+	struct session *s;
 
+	DL_FOREACH(t->all, s)
+	{
+		resume(s);
+		resumed++;
+	}
 	for (uint32_t i = 0; i < region->n_peers; i++) {
 		const struct region_peer *slot = &region->peers[i];
 		struct stream *stream = stream_of(streams, &slot->conf);
 
-		if (!region_in_use(slot->conf.generation))
+		if (!region_in_use(slot->conf.generation) || slot_held(t, (uint16_t)i))
 			continue;
 		if (stream && slot_adds_up(slot, region->n_workers) &&
 			adopt(t, (uint16_t)i, stream) == 0) {
@@ -176,7 +201,7 @@ void session_adopt_all(struct session_table *t, struct stream *streams)
 		orphans++;
 		give_orphan_back(t, (uint16_t)i);
 	}
-	if (adopted + orphans)
-		log_info("%u viewers play on from before, %u slots are given back", adopted,
+	if (adopted + resumed + orphans)
+		log_info("%u viewers go on from before, %u slots are given back", adopted + resumed,
 			orphans);
 }

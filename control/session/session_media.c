@@ -85,7 +85,7 @@ static void dtls_send(void *arg, const uint8_t *pkt, size_t pkt_bytes)
 {
 	struct session *s = arg;
 
-	if (s->table->link)
+	if (s->table->link && !link_lost(s->table->link))
 		// By the viewer's own worker: only there do packets and commands keep their order,
 		// and media must not leave before the handshake's end.
 		send_to(s->table, s->worker, &s->dtls_path, pkt, pkt_bytes);

@@ -72,6 +72,17 @@ static int fill_free_slots(struct session_table *t, const struct region *region)
 	return 0;
 }
 
+void session_table_hold(struct session_table *t)
+{
+	struct session *s, *next;
+
+	DL_FOREACH_SAFE(t->all, s, next)
+	if (s->end_wanted)
+		session_free(s); // its slot is given back by whoever comes
+	session_drop_orphans(t);
+	t->n_free = 0;
+}
+
 void session_table_attach(struct session_table *t, struct link *link, struct stream *streams)
 {
 	t->link = link;
@@ -86,8 +97,6 @@ void session_table_attach(struct session_table *t, struct link *link, struct str
 		t->n_free = 0;
 		return;
 	}
-	memset(t->worker_peers, 0, sizeof(t->worker_peers));
-	memset(t->worker_load, 0, sizeof(t->worker_load));
 	if (fill_free_slots(t, link_region(link)) < 0) {
 		log_error("no memory for %u peer slots", link_region(link)->n_peers);
 		return;

@@ -172,9 +172,10 @@ static void continue_removal(struct stream_entry *e)
 {
 	if (!e->removal || e->pub.n_peers)
 		return;
-	if (e->phase == STREAM_DETACHED)
+	if (e->phase == STREAM_DETACHED) {
+		stream_slot_disown_held(e);
 		entry_end(e, 0, 0);
-	else if (e->phase == STREAM_READY || e->phase == STREAM_UNSURE)
+	} else if (e->phase == STREAM_READY || e->phase == STREAM_UNSURE)
 		stream_entry_remove(e);
 }
 
@@ -202,6 +203,9 @@ static void on_link_lost(struct stream_entry *e)
 	bool removing = e->phase == STREAM_REMOVING;
 	int status = e->phase == STREAM_RESTORING ? e->status : -ECONNRESET;
 
+	// Who asked for it is told that it failed: it must not go on by itself.
+	if (!e->confirmed && e->pub.store->link)
+		stream_slot_disown(e);
 	stream_entry_detach(e);
 	if (removing || !e->confirmed) {
 		entry_end(e, e->status ? e->status : -ECONNRESET, 0);

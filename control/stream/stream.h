@@ -97,6 +97,10 @@ void stream_store_save(struct stream_store *, uint64_t now_ms);
 // slots where these are free; streams that an earlier control left there go on.
 void stream_store_attach(struct stream_store *, struct link *);
 
+// After one went: its region stays, until one comes or this is called with NULL. What is removed
+// meanwhile must not come back with the region.
+void stream_store_hold(struct stream_store *, struct link *lost);
+
 // The address that encoders are told to send to, port ignored; copied.
 void stream_store_set_address(struct stream_store *, const struct net_addr *);
 

@@ -225,9 +225,15 @@ void stream_store_attach(struct stream_store *store, struct link *link)
 	if (!link)
 		return;
 	store->link = link;
+	store->held = NULL;
 	stream_each_entry(store, entry_reclaim);
 	take_up_slots(store);
 	stream_each_entry(store, entry_take_old_slot);
 	stream_each_entry(store, stream_entry_settle);
 	stream_groups_sync(store);
+}
+
+void stream_store_hold(struct stream_store *store, struct link *lost)
+{
+	store->held = lost;
 }

@@ -106,6 +106,18 @@ void stream_slot_disown(const struct stream_entry *e)
 	memset(conf->id, 0, sizeof(conf->id));
 }
 
+void stream_slot_disown_held(const struct stream_entry *e)
+{
+	const struct region *region = e->pub.store->held ? link_region(e->pub.store->held) : NULL;
+	struct region_stream_conf *conf;
+
+	if (!region || e->pub.slot >= region->n_streams)
+		return;
+	conf = &region->streams[e->pub.slot].conf;
+	if (conf->generation == e->pub.generation)
+		memset(conf->id, 0, sizeof(conf->id));
+}
+
 static void write_leg(
 	const struct stream_want *want, enum leg_kind leg, struct region_leg_conf *out)
 {

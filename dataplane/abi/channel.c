@@ -20,7 +20,8 @@ enum {
 	CHANNEL_MAX_FDS = 2,
 };
 
-// Both directions: control sends it without descriptors, the data plane with two.
+// Both directions: control sends it with the region that it holds, if it holds one, the data plane
+// with two descriptors.
 struct channel_msg {
 	uint32_t magic;
 	uint32_t abi_version;
@@ -43,11 +44,15 @@ static int lock_path(const char *path, char out[PATH_MAX])
 	return snprintf(out, PATH_MAX, "%s.lock", path) < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-static int open_locked(const char *lock, int *out)
+static int open_locked(const char *lock, int *out, bool *left)
 {
-	int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+	int fd = open(lock, flags | O_CREAT | O_EXCL, 0600);
 	int rc;
 
+	*left = fd < 0 && errno == EEXIST;
+	if (*left)
+		fd = open(lock, flags | O_CREAT, 0600);
 	if (fd < 0)
 		return -errno;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
@@ -60,17 +65,20 @@ static int open_locked(const char *lock, int *out)
 }
 
 // The lock, not the socket, says who is alive: it goes with the process, whatever ends it.
-static int take_lock(const char *path, int *out)
+int channel_lock(const char *path, int *lock_fd, bool *left)
 {
+	struct sockaddr_un addr;
 	char lock[PATH_MAX];
 	struct stat st;
 	int fd = -1, rc;
 
-	rc = lock_path(path, lock);
+	rc = fill_address(path, &addr);
+	if (rc == 0)
+		rc = lock_path(path, lock);
 	if (rc < 0)
 		return rc;
 	for (;;) {
-		rc = open_locked(lock, &fd);
+		rc = open_locked(lock, &fd, left);
 		if (rc < 0)
 			return rc;
 		// One that ended between our open and our lock took the file's name with it.
@@ -78,11 +86,11 @@ static int take_lock(const char *path, int *out)
 			break;
 		close(fd);
 	}
-	*out = fd;
+	*lock_fd = fd;
 	return 0;
 }
 
-static int bind_and_listen(const char *path, uint32_t gid, int *out)
+int channel_listen(const char *path, uint32_t gid, int *listen_fd)
 {
 	struct sockaddr_un addr;
 	int fd, rc;
@@ -100,7 +108,7 @@ static int bind_and_listen(const char *path, uint32_t gid, int *out)
 		goto err_unlink;
 	if (chmod(path, 0660) < 0 || listen(fd, 4) < 0)
 		goto err_unlink;
-	*out = fd;
+	*listen_fd = fd;
 	return 0;
 
 err_unlink:
@@ -111,30 +119,16 @@ err:
 	return rc;
 }
 
-int channel_listen(const char *path, uint32_t gid, int *listen_fd, int *lock_fd)
-{
-	int lock = -1, rc;
-
-	rc = take_lock(path, &lock);
-	if (rc < 0)
-		return rc;
-	rc = bind_and_listen(path, gid, listen_fd);
-	if (rc < 0) {
-		close(lock);
-		return rc;
-	}
-	*lock_fd = lock;
-	return 0;
-}
-
-void channel_unlisten(const char *path, int listen_fd, int lock_fd)
+void channel_unlisten(const char *path, int listen_fd, int lock_fd, bool leave_lock)
 {
 	char lock[PATH_MAX];
 
-	unlink(path);
-	if (lock_path(path, lock) == 0)
+	if (listen_fd >= 0) {
+		unlink(path);
+		close(listen_fd);
+	}
+	if (!leave_lock && lock_path(path, lock) == 0)
 		unlink(lock);
-	close(listen_fd);
 	close(lock_fd);
 }
 
@@ -158,7 +152,8 @@ static int send_msg(int fd, const struct channel_msg *msg, const int *fds, int n
 }
 
 // Take the descriptors out of a message; all are closed when there are too many or too few.
-static int take_fds(struct msghdr *hdr, int *fds, int n_want)
+// Return: how many came; -EPROTO.
+static int take_fds(struct msghdr *hdr, int *fds, int n_least, int n_most)
 {
 	int got[CHANNEL_MAX_FDS + 2], n_got = 0;
 
@@ -175,17 +170,18 @@ static int take_fds(struct msghdr *hdr, int *fds, int n_want)
 				close(fd);
 		}
 	}
-	if (n_got == n_want) {
-		for (int i = 0; i < n_want; i++)
+	if (n_got >= n_least && n_got <= n_most) {
+		for (int i = 0; i < n_got; i++)
 			fds[i] = got[i];
-		return 0;
+		return n_got;
 	}
 	while (n_got > 0)
 		close(got[--n_got]);
 	return -EPROTO;
 }
 
-static int receive_msg(int fd, struct channel_msg *msg, int *fds, int n_fds)
+// Return: how many descriptors came; -EPROTO, -errno.
+static int receive_msg(int fd, struct channel_msg *msg, int *fds, int n_least, int n_most)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE((CHANNEL_MAX_FDS + 2) * sizeof(int))];
 	struct iovec iov = { .iov_base = msg, .iov_len = sizeof(*msg) };
@@ -194,6 +190,7 @@ static int receive_msg(int fd, struct channel_msg *msg, int *fds, int n_fds)
 		.msg_control = control,
 		.msg_controllen = sizeof(control) };
 	ssize_t n = recvmsg(fd, &hdr, MSG_CMSG_CLOEXEC);
+	int n_fds;
 	bool good;
 
 	if (n < 0)
@@ -202,9 +199,9 @@ static int receive_msg(int fd, struct channel_msg *msg, int *fds, int n_fds)
 	       msg->magic == CHANNEL_MAGIC;
 	if (good)
 		msg->reason[CHANNEL_REASON_MAX - 1] = 0;
-	if (take_fds(&hdr, fds, good && msg->status == 0 ? n_fds : 0) < 0)
-		return -EPROTO;
-	return good ? 0 : -EPROTO;
+	n_fds = good && msg->status == 0 ? take_fds(&hdr, fds, n_least, n_most)
+					 : take_fds(&hdr, fds, 0, 0);
+	return good ? n_fds : -EPROTO;
 }
 
 static int refuse_with(int fd, struct channel_msg *msg, int status, const char *reason)
@@ -215,20 +212,28 @@ static int refuse_with(int fd, struct channel_msg *msg, int status, const char *
 	return status;
 }
 
-int channel_answer(int conn_fd, const struct channel_offer *offer, const char *refuse)
+int channel_hear(int conn_fd, struct channel_hello *out)
 {
-	struct channel_msg hello,
-		answer = { .magic = CHANNEL_MAGIC, .abi_version = REGION_ABI_VERSION };
-	const int fds[CHANNEL_MAX_FDS] = { offer->region_fd, offer->wake_fd };
-	char text[CHANNEL_REASON_MAX];
-	int rc;
+	struct channel_msg msg;
+	int region_fd = -1;
+	int rc = receive_msg(conn_fd, &msg, &region_fd, 0, 1);
 
-	rc = receive_msg(conn_fd, &hello, NULL, 0);
 	if (rc < 0)
 		return rc;
-	if (hello.abi_version != REGION_ABI_VERSION) {
+	*out = (struct channel_hello){ .abi_version = msg.abi_version, .region_fd = region_fd };
+	return 0;
+}
+
+int channel_answer(int conn_fd, const struct channel_hello *hello,
+	const struct channel_offer *offer, const char *refuse)
+{
+	struct channel_msg answer = { .magic = CHANNEL_MAGIC, .abi_version = REGION_ABI_VERSION };
+	const int fds[CHANNEL_MAX_FDS] = { offer->region_fd, offer->wake_fd };
+	char text[CHANNEL_REASON_MAX];
+
+	if (hello->abi_version != REGION_ABI_VERSION) {
 		snprintf(text, sizeof(text), "data plane speaks ABI %d, control ABI %u",
-			REGION_ABI_VERSION, hello.abi_version);
+			REGION_ABI_VERSION, hello->abi_version);
 		return refuse_with(conn_fd, &answer, -EPROTONOSUPPORT, text);
 	}
 	if (refuse)
@@ -236,19 +241,19 @@ int channel_answer(int conn_fd, const struct channel_offer *offer, const char *r
 	return send_msg(conn_fd, &answer, fds, CHANNEL_MAX_FDS);
 }
 
-static int ask(int fd, struct channel_offer *out, char reason[CHANNEL_REASON_MAX])
+static int ask(int fd, int region_fd, struct channel_offer *out, char reason[CHANNEL_REASON_MAX])
 {
 	struct channel_msg msg = { .magic = CHANNEL_MAGIC, .abi_version = REGION_ABI_VERSION };
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 	int fds[CHANNEL_MAX_FDS], rc;
 
-	rc = send_msg(fd, &msg, NULL, 0);
+	rc = send_msg(fd, &msg, &region_fd, region_fd >= 0);
 	if (rc < 0)
 		return rc;
 	rc = poll(&pfd, 1, CHANNEL_ANSWER_MS);
 	if (rc <= 0)
 		return rc == 0 ? -ETIMEDOUT : -errno;
-	rc = receive_msg(fd, &msg, fds, CHANNEL_MAX_FDS);
+	rc = receive_msg(fd, &msg, fds, CHANNEL_MAX_FDS, CHANNEL_MAX_FDS);
 	if (rc < 0)
 		return rc;
 	if (msg.status != 0) {
@@ -260,8 +265,8 @@ static int ask(int fd, struct channel_offer *out, char reason[CHANNEL_REASON_MAX
 	return 0;
 }
 
-int channel_connect(
-	const char *path, int *conn_fd, struct channel_offer *out, char reason[CHANNEL_REASON_MAX])
+int channel_connect(const char *path, int region_fd, int *conn_fd, struct channel_offer *out,
+	char reason[CHANNEL_REASON_MAX])
 {
 	struct sockaddr_un addr;
 	int fd, rc;
@@ -276,7 +281,7 @@ int channel_connect(
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		rc = -errno;
 	else
-		rc = ask(fd, out, reason);
+		rc = ask(fd, region_fd, out, reason);
 	if (rc < 0) {
 		close(fd);
 		return rc;

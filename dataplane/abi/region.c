@@ -295,6 +295,9 @@ int region_take_up(int fd, const struct region_sizes *sizes, struct region *out)
 		return rc;
 	out->header->starts++;
 	atomic_store(&out->header->control_waits, 0);
+	atomic_store(&out->header->flow_steering, 0);
+	atomic_store(&out->header->flow_rules, 0);
+	atomic_store(&out->header->flow_waiting, 0);
 	return 0;
 }
 

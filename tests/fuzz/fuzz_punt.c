@@ -161,7 +161,7 @@ static void set_up(void)
 	must(dtls_context_create(profiles, 2, &dtls) == 0, "no DTLS");
 	must(stream_store_create(&conf, &streams) == 0, "no streams");
 	must(session_table_create(&conf, dtls, &sessions) == 0, "no sessions");
-	must(edge_link(&edge, &handlers, &link_) == 0, "no link");
+	must(edge_link(&edge, &handlers, NULL, &link_) == 0, "no link");
 	stream_store_attach(streams, link_);
 	session_table_attach(sessions, link_, NULL);
 	must(stream_set(streams, "cam", &want, NULL, NULL, &existed, error) == 0, "no stream");

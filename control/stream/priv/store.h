@@ -34,6 +34,7 @@ struct stream_entry {
 struct stream_store {
 	const struct conf *conf;
 	struct link *link;
+	struct link *held; // a data plane left; its region, which another may take up. Else NULL
 	struct net_addr address;
 	struct stream *first;  // confirmed
 	struct stream *hidden; // not yet, or no longer known to callers: they hold slot and ports
@@ -86,6 +87,8 @@ bool stream_want_equal(const struct stream_want *, const struct stream_want *);
 
 // Take the name out of a slot that is about to be removed, so that nobody adopts it if we end here.
 void stream_slot_disown(const struct stream_entry *);
+// The same, of the slot that the entry had in a region that is held.
+void stream_slot_disown_held(const struct stream_entry *);
 
 // ---- stream.c: entries and their commands ------------------------------------------------------
 

@@ -45,18 +45,46 @@ static int fd_count(void)
 	return n;
 }
 
+static int listen_at(const char *at, uint32_t gid, int *fd, int *lock)
+{
+	bool left;
+	int mine, rc = channel_lock(at, &mine, &left);
+
+	if (rc < 0)
+		return rc;
+	rc = channel_listen(at, gid, fd);
+	if (rc < 0)
+		channel_unlisten(at, -1, mine, false);
+	else
+		*lock = mine;
+	return rc;
+}
+
+// What the data plane does with a connection that can be read.
+static int greet_one(int conn, const struct channel_offer *offer, const char *refuse)
+{
+	struct channel_hello hello = { .region_fd = -1 };
+	int rc = channel_hear(conn, &hello);
+
+	if (rc == 0)
+		rc = channel_answer(conn, &hello, offer, refuse);
+	if (hello.region_fd >= 0)
+		close(hello.region_fd);
+	return rc;
+}
+
 static int listen_up(void **state)
 {
 	strcpy(folder, "/tmp/millrace-channel.XXXXXX");
 	if (!mkdtemp(folder))
 		return -1;
 	snprintf(path, sizeof(path), "%s/sock", folder);
-	return channel_listen(path, UINT32_MAX, &listen_fd, &lock_fd);
+	return listen_at(path, UINT32_MAX, &listen_fd, &lock_fd);
 }
 
 static int listen_down(void **state)
 {
-	channel_unlisten(path, listen_fd, lock_fd);
+	channel_unlisten(path, listen_fd, lock_fd, false);
 	return rmdir(folder); // fails where something was left behind
 }
 
@@ -66,7 +94,7 @@ static void second_listener_is_told(void **state)
 {
 	int fd = -7, lock = -7, before = fd_count();
 
-	assert_int_equal(channel_listen(path, UINT32_MAX, &fd, &lock), -EADDRINUSE);
+	assert_int_equal(listen_at(path, UINT32_MAX, &fd, &lock), -EADDRINUSE);
 	assert_int_equal(fd, -7);
 	assert_int_equal(lock, -7);
 	assert_int_equal(fd_count(), before);
@@ -83,18 +111,18 @@ static void dead_socket_is_taken(void **state)
 	close(listen_fd);
 	close(lock_fd);
 	assert_int_equal(access(path, F_OK), 0);
-	assert_int_equal(channel_connect(path, &conn, &offer, reason), -ECONNREFUSED);
-	assert_int_equal(channel_listen(path, UINT32_MAX, &listen_fd, &lock_fd), 0);
+	assert_int_equal(channel_connect(path, -1, &conn, &offer, reason), -ECONNREFUSED);
+	assert_int_equal(listen_at(path, UINT32_MAX, &listen_fd, &lock_fd), 0);
 }
 
 static void socket_is_for_the_group(void **state)
 {
 	struct stat st;
 
-	channel_unlisten(path, listen_fd, lock_fd);
+	channel_unlisten(path, listen_fd, lock_fd, false);
 	assert_int_equal(access(path, F_OK), -1);
 	assert_int_equal(
-		channel_listen(path, geteuid() == 0 ? 12345 : getegid(), &listen_fd, &lock_fd), 0);
+		listen_at(path, geteuid() == 0 ? 12345 : getegid(), &listen_fd, &lock_fd), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0660);
 	assert_int_equal(st.st_gid, geteuid() == 0 ? 12345 : getegid());
@@ -106,20 +134,20 @@ static void impossible_paths(void **state)
 	int fd, lock2, before = fd_count();
 
 	snprintf(text, sizeof(text), "%s/none/sock", folder);
-	assert_int_equal(channel_listen(text, UINT32_MAX, &fd, &lock2), -ENOENT);
+	assert_int_equal(listen_at(text, UINT32_MAX, &fd, &lock2), -ENOENT);
 	// A file name may be longer than a socket address is.
 	memset(text, 'x', sizeof(text));
 	memcpy(text, folder, strlen(folder));
 	text[strlen(folder)] = '/';
 	text[130] = 0;
-	assert_int_equal(channel_listen(text, UINT32_MAX, &fd, &lock2), -ENAMETOOLONG);
+	assert_int_equal(listen_at(text, UINT32_MAX, &fd, &lock2), -ENAMETOOLONG);
 	strcat(text, ".lock");
 	unlink(text);
 	// Nobody makes us lock a file of his choice.
 	snprintf(text, sizeof(text), "%s/other", folder);
 	snprintf(lock, sizeof(lock), "%s.lock", text);
 	assert_int_equal(symlink("/dev/null", lock), 0);
-	assert_int_equal(channel_listen(text, UINT32_MAX, &fd, &lock2), -ELOOP);
+	assert_int_equal(listen_at(text, UINT32_MAX, &fd, &lock2), -ELOOP);
 	unlink(lock);
 	assert_int_equal(fd_count(), before);
 }
@@ -175,7 +203,8 @@ static void hellos_are_judged(void **state)
 		{ CHANNEL_MAGIC, REGION_ABI_VERSION, -1, 0, -EPROTO },
 		{ CHANNEL_MAGIC, REGION_ABI_VERSION, -(int)sizeof(struct wire) + 1, 0, -EPROTO },
 		{ CHANNEL_MAGIC, REGION_ABI_VERSION, 1, 0, -EPROTO },
-		{ CHANNEL_MAGIC, REGION_ABI_VERSION, 0, 1, -EPROTO }, // descriptors uncalled for
+		{ CHANNEL_MAGIC, REGION_ABI_VERSION, 0, 1, 0 },	      // a region from before
+		{ CHANNEL_MAGIC, REGION_ABI_VERSION, 0, 2, -EPROTO }, // descriptors uncalled for
 		{ CHANNEL_MAGIC, REGION_ABI_VERSION, 0, 3, -EPROTO },
 		{ CHANNEL_MAGIC, REGION_ABI_VERSION, 0, 8, -EPROTO },
 		{ 0x12345678, REGION_ABI_VERSION, 0, 2, -EPROTO },
@@ -191,7 +220,7 @@ static void hellos_are_judged(void **state)
 		int before = fd_count(), mine = dial(), theirs = accept(listen_fd, NULL, NULL), rc;
 
 		say(mine, &said, sizeof(struct wire) + (size_t)rows[i].bytes, fds, rows[i].n_fds);
-		rc = channel_answer(theirs, &offer, NULL);
+		rc = greet_one(theirs, &offer, NULL);
 		if (rc != rows[i].rc)
 			fail_msg("row %zu: %d", i, rc);
 		close(mine);
@@ -206,7 +235,7 @@ static void hang_up_before_hello(void **state)
 	int mine = dial(), theirs = accept(listen_fd, NULL, NULL);
 
 	close(mine);
-	assert_int_equal(channel_answer(theirs, &offer, NULL), -EPROTO);
+	assert_int_equal(greet_one(theirs, &offer, NULL), -EPROTO);
 	close(theirs);
 }
 
@@ -219,7 +248,7 @@ static void hang_up_before_answer(void **state)
 
 	say(mine, &h, sizeof(h), NULL, 0);
 	close(mine);
-	assert_true(channel_answer(theirs, &offer, NULL) < 0);
+	assert_true(greet_one(theirs, &offer, NULL) < 0);
 	close(theirs);
 }
 
@@ -234,7 +263,18 @@ struct server {
 	size_t n_fds;
 	int rc;
 	int conn_fd;
+	int held_fd; // what control holds; 0: nothing
+	int heard_fd;
 };
+
+static int hear_region(struct server *s)
+{
+	struct channel_hello hello;
+	int rc = channel_hear(s->conn_fd, &hello);
+
+	s->heard_fd = hello.region_fd;
+	return rc == 0 ? channel_answer(s->conn_fd, &hello, s->offer, s->refuse) : rc;
+}
 
 static void *serve(void *arg)
 {
@@ -248,7 +288,7 @@ static void *serve(void *arg)
 	if (!s->instead) {
 		p = (struct pollfd){ .fd = s->conn_fd, .events = POLLIN };
 		poll(&p, 1, 5000);
-		s->rc = channel_answer(s->conn_fd, s->offer, s->refuse);
+		s->rc = s->held_fd ? hear_region(s) : greet_one(s->conn_fd, s->offer, s->refuse);
 		return NULL;
 	}
 	s->rc = (int)recv(s->conn_fd, sink, sizeof(sink), 0);
@@ -265,7 +305,7 @@ static int greet(struct server *s, int *conn, struct channel_offer *out, char *r
 	int rc;
 
 	assert_int_equal(pthread_create(&thread, NULL, serve, s), 0);
-	rc = channel_connect(path, conn, out, reason);
+	rc = channel_connect(path, s->held_fd ? s->held_fd : -1, conn, out, reason);
 	pthread_join(thread, NULL);
 	return rc;
 }
@@ -310,6 +350,51 @@ static void region_is_handed_over(void **state)
 	close(offer.wake_fd);
 	assert_int_equal(fd_count(), before);
 	region_fini(&made);
+}
+
+// A control that holds the region of a data plane that left offers it with its hello.
+static void held_region_is_offered(void **state)
+{
+	const struct region_sizes sizes = { 1, 1, 1 };
+	struct region held;
+	struct channel_offer offer, got;
+	struct server s = { .offer = &offer };
+	char reason[CHANNEL_REASON_MAX];
+	int before, conn = -1;
+
+	assert_int_equal(region_create(&sizes, &held), 0);
+	before = fd_count();
+	offer = (struct channel_offer){ .region_fd = held.fd, .wake_fd = held.fd };
+	s.held_fd = held.fd;
+	assert_int_equal(greet(&s, &conn, &got, reason), 0);
+	assert_int_equal(s.rc, 0);
+	assert_true(same_file(s.heard_fd, held.fd));
+	assert_int_equal(fcntl(s.heard_fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	close(s.heard_fd);
+	close(s.conn_fd);
+	close(conn);
+	close(got.region_fd);
+	close(got.wake_fd);
+	assert_int_equal(fd_count(), before);
+	region_fini(&held);
+}
+
+// Who may find a control that holds a region is told by the lock that was left.
+static void a_lock_left_behind_is_told(void **state)
+{
+	bool left = true;
+
+	channel_unlisten(path, listen_fd, lock_fd, false);
+	assert_int_equal(channel_lock(path, &lock_fd, &left), 0);
+	assert_false(left);
+	channel_unlisten(path, -1, lock_fd, true); // one that ended with a control connected
+	assert_int_equal(channel_lock(path, &lock_fd, &left), 0);
+	assert_true(left);
+	close(lock_fd); // one that was killed
+	assert_int_equal(channel_lock(path, &lock_fd, &left), 0);
+	assert_true(left);
+	channel_unlisten(path, -1, lock_fd, false);
+	assert_int_equal(listen_at(path, UINT32_MAX, &listen_fd, &lock_fd), 0);
 }
 
 static void second_control_hears_why(void **state)
@@ -383,10 +468,10 @@ static void nobody_there(void **state)
 	int before = fd_count(), conn;
 
 	snprintf(text, sizeof(text), "%s/none", folder);
-	assert_int_equal(channel_connect(text, &conn, &got, reason), -ENOENT);
+	assert_int_equal(channel_connect(text, -1, &conn, &got, reason), -ENOENT);
 	memset(text, 'x', sizeof(text));
 	text[150] = 0;
-	assert_int_equal(channel_connect(text, &conn, &got, reason), -ENAMETOOLONG);
+	assert_int_equal(channel_connect(text, -1, &conn, &got, reason), -ENAMETOOLONG);
 	assert_int_equal(fd_count(), before);
 	assert_string_equal(reason, "");
 }
@@ -404,6 +489,8 @@ int main(void)
 		listening_test(hang_up_before_hello),
 		listening_test(hang_up_before_answer),
 		listening_test(region_is_handed_over),
+		listening_test(held_region_is_offered),
+		listening_test(a_lock_left_behind_is_told),
 		listening_test(second_control_hears_why),
 		listening_test(answers_are_judged),
 		listening_test(nobody_there),

@@ -17,10 +17,11 @@ enum {
 
 int edge_create(const struct region_sizes *sizes, struct edge *out)
 {
+	bool left;
 	int rc;
 
 	memset(out, 0, sizeof(*out));
-	out->listen_fd = out->lock_fd = out->conn_fd = -1;
+	out->listen_fd = out->lock_fd = out->conn_fd = out->offered_fd = -1;
 	out->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (out->wake_fd < 0)
 		return -errno;
@@ -30,16 +31,20 @@ int edge_create(const struct region_sizes *sizes, struct edge *out)
 	snprintf(out->socket, sizeof(out->socket), "%s/dp.sock", out->dir);
 	rc = region_create(sizes, &out->region);
 	if (rc == 0)
-		rc = channel_listen(out->socket, UINT32_MAX, &out->listen_fd, &out->lock_fd);
+		rc = channel_lock(out->socket, &out->lock_fd, &left);
+	if (rc == 0)
+		rc = channel_listen(out->socket, UINT32_MAX, &out->listen_fd);
 	return rc;
 }
 
 void edge_destroy(struct edge *e)
 {
 	if (e->listen_fd >= 0)
-		channel_unlisten(e->socket, e->listen_fd, e->lock_fd);
+		channel_unlisten(e->socket, e->listen_fd, e->lock_fd, false);
 	if (e->conn_fd >= 0)
 		close(e->conn_fd);
+	if (e->offered_fd >= 0)
+		close(e->offered_fd);
 	close(e->wake_fd);
 	rmdir(e->dir);
 	region_fini(&e->region);
@@ -59,6 +64,22 @@ int edge_renew(struct edge *e)
 	return 0;
 }
 
+int edge_take_up(struct edge *e)
+{
+	const struct region_sizes sizes = { e->region.n_workers, e->region.n_streams,
+		e->region.n_peers };
+	struct region next;
+	int fd = dup(e->region.fd), rc = region_take_up(fd, &sizes, &next);
+
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+	region_fini(&e->region);
+	e->region = next;
+	return 0;
+}
+
 static bool readable(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -69,6 +90,8 @@ static bool readable(int fd)
 int edge_accept(struct edge *e)
 {
 	const struct channel_offer offer = { .region_fd = e->region.fd, .wake_fd = e->wake_fd };
+	struct channel_hello hello;
+	int rc;
 
 	if (e->conn_fd >= 0)
 		close(e->conn_fd);
@@ -78,7 +101,13 @@ int edge_accept(struct edge *e)
 	e->conn_fd = accept4(e->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (e->conn_fd < 0)
 		return -errno;
-	return readable(e->conn_fd) ? channel_answer(e->conn_fd, &offer, NULL) : -ETIMEDOUT;
+	rc = readable(e->conn_fd) ? channel_hear(e->conn_fd, &hello) : -ETIMEDOUT;
+	if (rc < 0)
+		return rc;
+	if (e->offered_fd >= 0)
+		close(e->offered_fd);
+	e->offered_fd = hello.region_fd;
+	return channel_answer(e->conn_fd, &hello, &offer, NULL);
 }
 
 static void *accept_one(void *arg)
@@ -87,14 +116,15 @@ static void *accept_one(void *arg)
 	return NULL;
 }
 
-int edge_link(struct edge *e, const struct link_handlers *handlers, struct link **out)
+int edge_link(struct edge *e, const struct link_handlers *handlers, const struct link *lost,
+	struct link **out)
 {
 	pthread_t thread;
 	int rc = pthread_create(&thread, NULL, accept_one, e);
 
 	if (rc != 0)
 		return -rc;
-	rc = link_open(e->socket, handlers, true, out);
+	rc = link_open(e->socket, handlers, lost, true, out);
 	pthread_join(thread, NULL);
 	return rc;
 }

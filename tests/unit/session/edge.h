@@ -35,6 +35,7 @@ struct edge {
 	char dir[32];
 	char socket[64];
 	int listen_fd, lock_fd, conn_fd, wake_fd;
+	int offered_fd; // the region that the newest control held; -1 none
 	enum edge_manner manners[EDGE_KINDS];
 	int status; // of refusals
 
@@ -56,9 +57,14 @@ void edge_destroy(struct edge *);
 // Return: 0; -errno.
 int edge_renew(struct edge *);
 
-// Open a link to it, as control does.
+// A data plane that starts anew and takes the region up; the link must be lost.
+// Return: 0; -errno.
+int edge_take_up(struct edge *);
+
+// Open a link to it, as control does; lost may be NULL.
 // Return: what link_open says; -ETIMEDOUT nobody came.
-int edge_link(struct edge *, const struct link_handlers *, struct link **out);
+int edge_link(
+	struct edge *, const struct link_handlers *, const struct link *lost, struct link **out);
 
 // Wait for a control and hand it the region, as edge_link has it done in a thread.
 // Return: 0; -ETIMEDOUT nobody came; -errno.

@@ -83,11 +83,32 @@ static void on_sent(void *ctx, const struct ring_packet *p)
 
 void stage_attach(struct stage *stage)
 {
+	struct link *lost = stage->lost;
 	const struct link_handlers handlers = { on_punt, on_event, stage };
 
-	assert_int_equal(edge_link(&stage->edge, &handlers, &stage->link), 0);
+	assert_int_equal(edge_link(&stage->edge, &handlers, lost, &stage->link), 0);
 	stream_store_attach(stage->streams, stage->link);
 	session_table_attach(stage->sessions, stage->link, stream_first(stage->streams));
+	link_close(lost);
+	stage->lost = NULL;
+}
+
+void stage_lose(struct stage *stage)
+{
+	stage->lost = stage->link;
+	stage->link = NULL;
+	link_lose(stage->lost);
+	stream_store_attach(stage->streams, NULL);
+	stream_store_hold(stage->streams, stage->lost);
+	session_table_hold(stage->sessions);
+}
+
+void stage_forget(struct stage *stage)
+{
+	stream_store_hold(stage->streams, NULL);
+	session_table_attach(stage->sessions, NULL, NULL);
+	link_close(stage->lost);
+	stage->lost = NULL;
 }
 
 void stage_detach(struct stage *stage)

@@ -27,6 +27,7 @@ struct stage {
 	struct conf conf;
 	struct edge edge;
 	struct link *link;
+	struct link *lost; // after stage_lose
 	struct dtls_context *dtls;
 	struct stream_store *streams;
 	struct session_table *sessions;
@@ -69,6 +70,10 @@ void stage_attach(struct stage *);
 
 // The data plane leaves, as the core thread handles it.
 void stage_detach(struct stage *);
+
+// It leaves, and control holds its region, which stage_attach offers to the next; or lets it go.
+void stage_lose(struct stage *);
+void stage_forget(struct stage *);
 
 // Carry commands, acknowledgements and packets until nothing moves.
 void stage_pump(struct stage *);

@@ -303,6 +303,32 @@ static void a_data_plane_that_comes_back_finds_it_ready(void **state)
 	assert_int_equal(wait_end(c), EXIT_SUCCESS);
 }
 
+// The same region: who plays or connects waits for the data plane and goes on.
+static void viewers_wait_for_a_data_plane_that_comes_back(void **state)
+{
+	struct control *c = *state;
+
+	assert_int_equal(read_answer(c, send_offer(c)), 201);
+	shutdown(c->edge.conn_fd, SHUT_RDWR);
+	wait_ready(c, 503);
+	assert_int_equal(read_answer(c, send_offer(c)), 503);
+	assert_non_null(strstr(c->last.head, "Retry-After:"));
+	assert_int_equal(ask(c, "GET /api/v3/streams/cam/peers HTTP/1.1\r\n", ""), 200);
+	assert_non_null(strstr(c->last.body, "connecting"));
+	assert_int_equal(edge_take_up(&c->edge), 0);
+	edge_forget(&c->edge);
+	assert_int_equal(edge_accept(&c->edge), 0);
+	assert_true(c->edge.offered_fd >= 0);
+	wait_ready(c, 200);
+	wait_command(c, RING_STREAM_SET);
+	assert_int_equal(ask(c, "GET /api/v3/streams/cam/peers HTTP/1.1\r\n", ""), 200);
+	assert_non_null(strstr(c->last.body, "connecting"));
+	assert_int_equal(c->edge.n_of[RING_PEER_REMOVE], 0);
+	kill(c->pid, SIGTERM);
+	assert_int_equal(wait_end(c), EXIT_SUCCESS);
+	assert_int_equal(c->edge.n_of[RING_PEER_REMOVE], 1);
+}
+
 // What its rings say is input.
 static void odd_events_are_nothing_to_it(void **state)
 {
@@ -331,6 +357,7 @@ int main(void)
 		TEST(it_answers_what_waits_when_the_data_plane_dies),
 		TEST(it_waits_for_a_silent_worker_no_longer_than_it_must),
 		TEST(a_data_plane_that_comes_back_finds_it_ready),
+		TEST(viewers_wait_for_a_data_plane_that_comes_back),
 		TEST(odd_events_are_nothing_to_it),
 	};
 

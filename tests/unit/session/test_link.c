@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -32,6 +33,7 @@ struct answer {
 	unsigned int n;
 	int status;
 	struct bench *bench; // send another from inside, CASCADE of them
+	int refused;	     // what sending says
 };
 
 static void on_punt(void *ctx, const struct ring_packet *p)
@@ -65,8 +67,8 @@ static void on_answer(void *arg, int status)
 	a->n++;
 	a->status = status;
 	if (a->bench && a->n < CASCADE)
-		assert_int_equal(
-			link_command(a->bench->link, 0, RING_FLUSH, 0, 0, on_answer, a), 0);
+		assert_int_equal(link_command(a->bench->link, 0, RING_FLUSH, 0, 0, on_answer, a),
+			a->refused);
 }
 
 static uint64_t now_ms(void)
@@ -95,7 +97,7 @@ static int set_up(void **state)
 	assert_int_equal(edge_create(&sizes, &b->edge), 0);
 	b->edge.sent = on_sent;
 	b->edge.ctx = b;
-	assert_int_equal(edge_link(&b->edge, &handlers, &b->link), 0);
+	assert_int_equal(edge_link(&b->edge, &handlers, NULL, &b->link), 0);
 	*state = b;
 	return 0;
 }
@@ -243,7 +245,7 @@ static void answers_to_a_link_before_are_dropped(void **state)
 	pump(b);
 	link_close(b->link);
 	assert_int_equal(before.status, -ECONNRESET);
-	assert_int_equal(edge_link(&b->edge, &handlers, &b->link), 0);
+	assert_int_equal(edge_link(&b->edge, &handlers, NULL, &b->link), 0);
 	edge_release(&b->edge, -EINVAL);
 	assert_int_equal(link_command(b->link, 0, RING_FLUSH, 0, 0, on_answer, &now), 0);
 	pump(b);
@@ -404,10 +406,13 @@ static void too_many_under_way_are_refused(void **state)
 	assert_int_equal(a.status, 0);
 }
 
-static void closing_answers_everything(void **state)
+// What an answer leads to has nowhere to go any more.
+static void losing_answers_everything(void **state)
 {
 	struct bench *b = *state;
-	struct answer one = {}, all = {}, cascade = { .bench = b };
+	const uint8_t pkt[] = { 1 };
+	struct net_path path = {};
+	struct answer one = {}, all = {}, cascade = { .bench = b, .refused = -ENOTCONN };
 
 	b->edge.manners[RING_FLUSH] = EDGE_SILENT;
 	assert_int_equal(link_command(b->link, 0, RING_FLUSH, 0, 0, on_answer, &one), 0);
@@ -415,14 +420,43 @@ static void closing_answers_everything(void **state)
 		link_command(b->link, LINK_ALL_WORKERS, RING_FLUSH, 0, 0, on_answer, &all), 0);
 	assert_int_equal(link_command(b->link, 0, RING_FLUSH, 0, 0, on_answer, &cascade), 0);
 	pump(b);
-	link_close(b->link);
-	b->link = NULL;
+	link_lose(b->link);
+	assert_true(link_lost(b->link));
+	assert_int_equal(link_inject(b->link, 0, &path, pkt, 1), -ENOTCONN);
 	assert_int_equal(one.n, 1);
 	assert_int_equal(one.status, -ECONNRESET);
 	assert_int_equal(all.n, 1);
 	assert_int_equal(all.status, -ECONNRESET);
-	assert_int_equal(cascade.n, CASCADE);
+	assert_int_equal(cascade.n, 1);
 	assert_int_equal(cascade.status, -ECONNRESET);
+	link_close(b->link);
+	b->link = NULL;
+	assert_int_equal(one.n, 1);
+}
+
+// The region of a link that was lost is offered to the next data plane, which may go on with it.
+static void a_lost_region_is_offered_and_known_again(void **state)
+{
+	struct bench *b = *state;
+	const struct link_handlers handlers = { on_punt, on_event, b };
+	struct link *lost = b->link;
+	struct stat theirs, ours;
+
+	assert_int_equal(b->edge.offered_fd, -1);
+	link_lose(lost);
+	assert_int_equal(link_region(lost)->header->magic, REGION_MAGIC);
+	assert_int_equal(edge_link(&b->edge, &handlers, lost, &b->link), 0);
+	assert_int_equal(fstat(b->edge.offered_fd, &theirs), 0);
+	assert_int_equal(fstat(b->edge.region.fd, &ours), 0);
+	assert_int_equal(theirs.st_ino, ours.st_ino);
+	assert_true(link_same_region(lost, b->link));
+	link_close(lost);
+	lost = b->link;
+	link_lose(lost);
+	assert_int_equal(edge_renew(&b->edge), 0);
+	assert_int_equal(edge_link(&b->edge, &handlers, lost, &b->link), 0);
+	assert_false(link_same_region(lost, b->link));
+	link_close(lost);
 }
 
 // ---- what comes up -----------------------------------------------------------------------------
@@ -548,7 +582,8 @@ int main(void)
 		TEST(one_silent_worker_of_all_is_enough),
 		TEST(a_full_ring_takes_nothing_from_anybody),
 		TEST(too_many_under_way_are_refused),
-		TEST(closing_answers_everything),
+		TEST(losing_answers_everything),
+		TEST(a_lost_region_is_offered_and_known_again),
 		TEST(packets_come_up_and_go_down),
 		TEST(packets_that_cannot_be_are_not_sent),
 		TEST(punts_of_no_size_are_dropped),

@@ -40,7 +40,8 @@ static void nobody_is_there(void **state)
 	const struct link_handlers handlers = { on_punt, on_event, NULL };
 	struct link *link = NULL;
 
-	assert_int_equal(link_open("/nonexistent/millrace.sock", &handlers, true, &link), -ENOENT);
+	assert_int_equal(
+		link_open("/nonexistent/millrace.sock", &handlers, NULL, true, &link), -ENOENT);
 	assert_null(link);
 	link_close(NULL);
 }
@@ -52,13 +53,13 @@ static void what_is_no_region_is_refused(void **state)
 	struct link *link = NULL;
 
 	e->region.header->peer_bytes++;
-	assert_int_equal(edge_link(e, &handlers, &link), -EINVAL);
+	assert_int_equal(edge_link(e, &handlers, NULL, &link), -EINVAL);
 	e->region.header->peer_bytes--;
 	e->region.header->abi_version++;
-	assert_int_equal(edge_link(e, &handlers, &link), -EPROTONOSUPPORT);
+	assert_int_equal(edge_link(e, &handlers, NULL, &link), -EPROTONOSUPPORT);
 	e->region.header->abi_version--;
 	e->region.header->magic++;
-	assert_int_equal(edge_link(e, &handlers, &link), -EPROTO);
+	assert_int_equal(edge_link(e, &handlers, NULL, &link), -EPROTO);
 	e->region.header->magic--;
 	assert_null(link);
 }
@@ -81,16 +82,16 @@ static void no_descriptor_is_left_open(void **state)
 	struct link *link;
 
 	// The edge keeps its end of the newest connection.
-	assert_int_equal(edge_link(e, &handlers, &link), 0);
+	assert_int_equal(edge_link(e, &handlers, NULL, &link), 0);
 	link_close(link);
 	before = open_descriptors();
-	assert_int_equal(edge_link(e, &handlers, &link), 0);
+	assert_int_equal(edge_link(e, &handlers, NULL, &link), 0);
 	assert_ptr_not_equal(link_region(link), &e->region);
 	assert_null(link_steer(link));
 	assert_true(link_socket_fd(link) >= 0);
 	link_close(link);
 	e->region.header->magic++;
-	assert_int_equal(edge_link(e, &handlers, &link), -EPROTO);
+	assert_int_equal(edge_link(e, &handlers, NULL, &link), -EPROTO);
 	e->region.header->magic--;
 	assert_int_equal(open_descriptors(), before);
 }
