@@ -37,6 +37,7 @@ struct core {
 	struct link *lost; // the data plane left: its region, with the sessions in it. Else NULL
 	uint64_t lost_ms;
 	bool stopping;
+	bool leaving; // at once, without a word to anybody
 	bool drain_sent;
 	bool drained;
 	uint64_t stop_by_ms;
@@ -249,6 +250,8 @@ static void take_signal(struct core *core)
 		return;
 	if (info.ssi_signo == SIGHUP)
 		reload(core);
+	else if (info.ssi_signo == SIGQUIT)
+		core->leaving = true;
 	else
 		begin_stop(core);
 }
@@ -317,7 +320,7 @@ static int loop(struct core *core)
 	bool busy = false;
 	int rc = 0;
 
-	while (rc == 0 && !(core->stopping && farewell_over(core, now_ms()))) {
+	while (rc == 0 && !core->leaving && !(core->stopping && farewell_over(core, now_ms()))) {
 		uint64_t now;
 
 		rc = wait_once(core, busy);

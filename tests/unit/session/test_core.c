@@ -329,6 +329,20 @@ static void viewers_wait_for_a_data_plane_that_comes_back(void **state)
 	assert_int_equal(c->edge.n_of[RING_PEER_REMOVE], 1);
 }
 
+// Asked to leave its place to another control, it says good-bye to nobody.
+static void it_leaves_without_a_word(void **state)
+{
+	struct control *c = *state;
+
+	assert_int_equal(read_answer(c, send_offer(c)), 201);
+	kill(c->pid, SIGQUIT);
+	assert_int_equal(wait_end(c), EXIT_SUCCESS);
+	assert_int_equal(c->edge.n_of[RING_PEER_REMOVE], 0);
+	assert_int_equal(c->edge.n_of[RING_DRAIN], 0);
+	assert_int_equal(c->edge.region.peers[0].conf.phase, REGION_PEER_RESERVED);
+	assert_true(region_in_use(c->edge.region.peers[0].conf.generation));
+}
+
 // What its rings say is input.
 static void odd_events_are_nothing_to_it(void **state)
 {
@@ -358,6 +372,7 @@ int main(void)
 		TEST(it_waits_for_a_silent_worker_no_longer_than_it_must),
 		TEST(a_data_plane_that_comes_back_finds_it_ready),
 		TEST(viewers_wait_for_a_data_plane_that_comes_back),
+		TEST(it_leaves_without_a_word),
 		TEST(odd_events_are_nothing_to_it),
 	};
 
