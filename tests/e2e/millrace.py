@@ -150,11 +150,11 @@ class Edge:
             "LSAN_OPTIONS": f"suppressions={suppressions}:print_suppressions=0",
         }
 
-    def spawn(self, kind, options, name=None, arguments=()):
-        """Start one daemon; the caller ends it."""
+    def spawn(self, kind, options, name=None, arguments=(), wrap=lambda command: command):
+        """Start one daemon; the caller ends it. wrap: makes another command of its own."""
         binary = os.path.join(self.build, kind, f"millrace-{kind}")
         command = [binary, *(f"--{key}={value}" for key, value in options.items()), *arguments]
-        return Process(name or kind, command, self.logs, EDGE_NETNS, self._environment())
+        return Process(name or kind, wrap(command), self.logs, EDGE_NETNS, self._environment())
 
     def start_dataplane(self):
         self.dataplane = self.spawn("dataplane", self.dataplane_options)
