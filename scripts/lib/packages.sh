@@ -13,7 +13,7 @@ PACKAGES_DEMO=(
 	python3-minimal iproute2 ethtool ffmpeg curl util-linux fonts-dejavu-core
 )
 PACKAGES_TEST=(
-	shellcheck clang-format-14 prometheus python3-jsonschema mandoc man-db
+	shellcheck systemd clang-format-14 prometheus python3-jsonschema mandoc man-db
 	mmdebstrap
 	chromium chromium-driver python3-selenium python3-aiortc python3-aiohttp
 )
@@ -23,7 +23,7 @@ PACKAGES_BENCH=(
 # What a node needs to run the edge: libraries, DPDK's drivers for the usual NICs, tools.
 PACKAGES_RUN=(
 	libbpf1 libbsd0 libcap2 libgnutls30 libinih1 libipsec-mb1 libjansson4 libjwt0
-	libmicrohttpd12 libsrtp2-1 libssl3
+	libmicrohttpd12 libsrtp2-1 libssl3 libsystemd0
 	librte-eal23 librte-ethdev23 librte-hash23 librte-rcu23 librte-bus-pci23
 	librte-bus-vdev23 librte-mempool-ring23 librte-net-af-xdp23 librte-net-virtio23
 	librte-net-e1000-23 librte-net-igc23 librte-net-ixgbe23 librte-net-i40e23
