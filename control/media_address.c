@@ -61,6 +61,11 @@ uint8_t media_addresses_find(
 	uint8_t n = (uint8_t)conf->media.n_addresses;
 
 	memcpy(out, conf->media.addresses, n * sizeof(*out));
+	if (n == 0 && !ifname[0]) {
+		n = (uint8_t)conf->dataplane.n_addresses;
+		for (uint8_t i = 0; i < n; i++)
+			out[i] = conf->dataplane.addresses[i].addr;
+	}
 	if (n == 0 && ifname[0]) {
 		n = from_interface(ifname, NET_IPV4, out, n, CONF_MAX_ADDRESSES);
 		n = from_interface(ifname, NET_IPV6, out, n, CONF_MAX_ADDRESSES);

@@ -3,6 +3,7 @@
 
 #include "dataplane/abi/conf.h"
 
+// Without an interface they are those that the data plane answers for itself.
 // ifname: where the addresses are looked up when none is configured; "" gives none.
 // Each gives way to what a configured 1:1 NAT makes of it.
 // out:    CONF_MAX_ADDRESSES; IPv4 first, as most viewers reach it; ports set.

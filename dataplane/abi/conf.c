@@ -113,12 +113,68 @@ static void check_all(struct conf_reading *reading)
 		reading, conf->limits.change_per_second, conf->limits.change_burst, "change_burst");
 }
 
+// A link-local router (fe80::/10) is on every link.
+static bool on_link(const struct conf *conf, const struct net_addr *addr)
+{
+	if (addr->family == NET_IPV6 && addr->ip[0] == 0xfe && (addr->ip[1] & 0xc0) == 0x80)
+		return true;
+	for (uint16_t i = 0; i < conf->dataplane.n_addresses; i++) {
+		if (conf_prefix_holds(&conf->dataplane.addresses[i], addr))
+			return true;
+	}
+	return false;
+}
+
+static int check_gateway(const struct conf *conf, const struct net_addr *gateway, const char *name)
+{
+	static const uint8_t any[16];
+
+	if (gateway->family == NET_NONE)
+		return 0;
+	// Whichever router advertises itself is on the link.
+	if (conf->dataplane.n_addresses &&
+		(memcmp(gateway->ip, any, sizeof(any)) == 0 || on_link(conf, gateway)))
+		return 0;
+	fprintf(stderr, "[dataplane] %s: expected a router within the prefix of one of addresses\n",
+		name);
+	return -EINVAL;
+}
+
+// What makes a host of a device.
+static int check_device_options(const struct conf *conf)
+{
+	bool answers = conf->dataplane.n_addresses > 0;
+
+	if (answers && !*conf->dataplane.device) {
+		fprintf(stderr, "[dataplane] addresses: expected only with device; an interface's "
+				"are the kernel's\n");
+		return -EINVAL;
+	}
+	if (*conf->dataplane.exception_interface && !answers) {
+		fprintf(stderr, "[dataplane] exception_interface: expected it beside addresses, "
+				"found none\n");
+		return -EINVAL;
+	}
+	if (check_gateway(conf, &conf->dataplane.gateway4, "gateway4") < 0)
+		return -EINVAL;
+	return check_gateway(conf, &conf->dataplane.gateway6, "gateway6");
+}
+
+bool conf_prefix_holds(const struct conf_prefix *prefix, const struct net_addr *addr)
+{
+	uint8_t bytes = prefix->bits / 8, rest = prefix->bits % 8;
+
+	if (prefix->addr.family != addr->family || memcmp(prefix->addr.ip, addr->ip, bytes) != 0)
+		return false;
+	return rest == 0 || (prefix->addr.ip[bytes] ^ addr->ip[bytes]) >> (8 - rest) == 0;
+}
+
 int conf_check_dataplane(const struct conf *conf)
 {
 	bool has_interface = *conf->dataplane.interface, has_device = *conf->dataplane.device;
 
 	if (has_interface != has_device)
-		return 0;
+		return check_device_options(conf);
 	if (has_interface)
 		fprintf(stderr, "[dataplane] interface: expected it or device, found both\n");
 	else

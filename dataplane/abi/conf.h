@@ -47,6 +47,12 @@ struct conf_nat {
 	struct net_addr local, public;
 };
 
+// An address of the data plane's own, and how much of it is the link.
+struct conf_prefix {
+	struct net_addr addr; // port 0
+	uint8_t bits;
+};
+
 struct conf {
 	struct {
 		char interface[CONF_TEXT_MAX + 1]; // AF_XDP on this Linux interface; "" with device
@@ -66,6 +72,13 @@ struct conf {
 		uint32_t max_peers;		  // 1 to 65536, default 1024
 		uint32_t max_streams;		  // 1 to 1024, default 64
 		uint16_t mtu;			  // to the viewers, 1280 to 9000, default 1500
+		struct conf_prefix addresses[CONF_MAX_ADDRESSES]; // with device: what it answers
+		uint16_t n_addresses;				  // for; none: nobody does
+		struct net_addr gateway4; // family none: each viewer's packets tell the next hop
+		struct net_addr gateway6; // ::, "auto": as routers advertise themselves
+		uint16_t vlan;		  // that the addresses are on; 0: none
+		uint8_t mac[6];		  // of the port; all zero: its own
+		char exception_interface[16]; // the kernel's, for all that is not ours; "": none
 	} dataplane;
 	struct {
 		struct net_addr addresses[CONF_MAX_ADDRESSES]; // "address": list; none: interface's
@@ -124,6 +137,9 @@ struct conf {
 	bool check_only; // --check-config: read, judge, exit
 };
 
+// Whether the address is on that link; ports do not matter.
+bool conf_prefix_holds(const struct conf_prefix *, const struct net_addr *);
+
 // Read file and command line.
 // prog, doc: for --help and --version.
 // Return:    0 go on; 1 the process shall exit with status 0 (--help, --version, a good
@@ -135,7 +151,9 @@ int conf_load(const char *prog, const char *doc, int argc, char **argv, struct c
 
 // Faults that concern the data plane alone: it calls this after conf_load; --check-config includes
 // it. Prints one line for each fault.
-// Return: 0; -EINVAL neither or both of [dataplane] interface and device.
+// Return: 0; -EINVAL neither or both of [dataplane] interface and device, or what goes with a
+// device
+//         alone without one.
 int conf_check_dataplane(const struct conf *);
 
 // The same for control: one of [http] tls_certificate and tls_key without the other.

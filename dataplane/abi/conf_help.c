@@ -50,6 +50,9 @@ static void print_option(const struct conf_option *option)
 		[CONF_TYPE_ADDRESS] = "ADDRESS",
 		[CONF_TYPE_ADDRESSES] = "ADDRESSES",
 		[CONF_TYPE_NATS] = "LOCAL=PUBLIC,...",
+		[CONF_TYPE_PREFIXES] = "ADDRESS/BITS,...",
+		[CONF_TYPE_GATEWAY] = "ADDRESS",
+		[CONF_TYPE_MAC] = "MAC",
 	};
 	char argument[CONF_ARGUMENT_BYTES], head[80], text[400];
 	size_t bytes;

@@ -61,6 +61,11 @@ static const struct conf_word level_words[] = {
 	  .preset = def, .help = text }
 #define ADDRESS(sec, nm, def, text) \
 	{ FIELD(sec, nm), .name = #nm, .type = CONF_TYPE_ADDRESS, .preset = def, .help = text }
+#define GATEWAY(sec, nm, fam, text) \
+	{ FIELD(sec, nm), .name = #nm, .type = CONF_TYPE_GATEWAY, .min = fam, .preset = "", \
+	  .help = text }
+#define MAC(sec, nm, text) \
+	{ FIELD(sec, nm), .name = #nm, .type = CONF_TYPE_MAC, .preset = "", .help = text }
 #define LIST(sec, nm, kind, field, counter, def, text) \
 	{ FIELD(sec, field), .name = nm, .type = kind, \
 	  .count_offset = offsetof(struct conf, sec.counter), .preset = def, .help = text }
@@ -104,6 +109,21 @@ const struct conf_option conf_options[] = {
 		"Streams that the stream table holds"),
 	NUMBER(dataplane, mtu, 1280, 9000, 1500,
 		"MTU of the path to the viewers, in bytes"),
+	LIST(dataplane, "addresses", CONF_TYPE_PREFIXES, addresses, n_addresses, "",
+		"With device: addresses that the data plane answers for itself, with the prefix of "
+		"the link, such as 192.0.2.5/24"),
+	GATEWAY(dataplane, gateway4, NET_IPV4,
+		"Router on the link, for viewers beyond it; empty: answers go back where a viewer's "
+		"packets come from"),
+	GATEWAY(dataplane, gateway6, NET_IPV6,
+		"The same for IPv6; auto: the router that advertises itself"),
+	NUMBER(dataplane, vlan, 0, 4094, 0,
+		"VLAN that the addresses are on; 0: none"),
+	MAC(dataplane, mac,
+		"MAC address of the device, such as 02:00:00:00:00:01; empty: its own"),
+	TEXT(dataplane, exception_interface, 15, "",
+		"Linux interface to make, through which the kernel has all that is not media on the "
+		"device, such as SSH and HTTP; empty: none"),
 
 	LIST(media, "address", CONF_TYPE_ADDRESSES, addresses, n_addresses, "",
 		"Addresses that viewers are told to reach, with commas between; empty: the "

@@ -280,6 +280,92 @@ static int parse_nats(const struct conf_option *option, const char *text, struct
 	return 0;
 }
 
+// Somebody's on a link: neither unspecified nor loopback nor a group.
+static bool is_host(const struct net_addr *addr)
+{
+	return !is_unspecified(addr) && !net_ip_is_loopback(addr) && !net_ip_is_multicast(addr);
+}
+
+// "198.18.77.1/24"
+static int parse_prefix(char *item, struct conf_prefix *out)
+{
+	char *slash = strchr(item, '/');
+	uint32_t bits;
+
+	if (!slash)
+		return -EINVAL;
+	*slash = '\0';
+	if (parse_ip(item, &out->addr) < 0 || !is_host(&out->addr) ||
+		parse_digits(slash + 1, 1, out->addr.family == NET_IPV6 ? 128 : 32, &bits) < 0)
+		return -EINVAL;
+	out->bits = (uint8_t)bits;
+	return 0;
+}
+
+static int parse_prefixes(const struct conf_option *option, const char *text, struct conf *conf)
+{
+	struct conf_prefix list[CONF_MAX_ADDRESSES] = { 0 };
+	uint16_t n_list = 0;
+	char item[ITEM_BYTES];
+	int more;
+
+	while ((more = next_item(&text, item)) > 0) {
+		if (n_list == CONF_MAX_ADDRESSES || parse_prefix(item, &list[n_list]) < 0)
+			return -EINVAL;
+		for (uint16_t i = 0; i < n_list; i++) {
+			if (net_ip_equal(&list[i].addr, &list[n_list].addr))
+				return -EINVAL;
+		}
+		n_list++;
+	}
+	if (more < 0)
+		return -EINVAL;
+	memcpy(field_of(option, conf), list, sizeof(list));
+	set_count(option, conf, n_list);
+	return 0;
+}
+
+static int parse_gateway(const struct conf_option *option, const char *text, struct conf *conf)
+{
+	struct net_addr addr = { 0 };
+
+	if (option->min == NET_IPV6 && strcmp(text, "auto") == 0)
+		addr.family = NET_IPV6;
+	else if (*text &&
+		 (parse_ip(text, &addr) < 0 || addr.family != option->min || !is_host(&addr)))
+		return -EINVAL;
+	memcpy(field_of(option, conf), &addr, sizeof(addr));
+	return 0;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+// "02:00:00:00:00:01": one card's, not a group's.
+static int parse_mac(const struct conf_option *option, const char *text, struct conf *conf)
+{
+	static const uint8_t none[6];
+	uint8_t mac[6] = { 0 };
+
+	for (size_t i = 0; *text && i < sizeof(mac); i++) {
+		int high = hex_digit(text[3 * i]);
+		int low = high < 0 ? -1 : hex_digit(text[3 * i + 1]);
+
+		if (low < 0 || text[3 * i + 2] != (i + 1 < sizeof(mac) ? ':' : '\0'))
+			return -EINVAL;
+		mac[i] = (uint8_t)(high << 4 | low);
+	}
+	if (mac[0] & 1 || (*text && memcmp(mac, none, sizeof(mac)) == 0))
+		return -EINVAL;
+	memcpy(field_of(option, conf), mac, sizeof(mac));
+	return 0;
+}
+
 int conf_value_parse(const struct conf_option *option, const char *text, struct conf *conf)
 {
 	switch (option->type) {
@@ -299,6 +385,12 @@ int conf_value_parse(const struct conf_option *option, const char *text, struct 
 		return parse_addresses(option, text, conf);
 	case CONF_TYPE_NATS:
 		return parse_nats(option, text, conf);
+	case CONF_TYPE_PREFIXES:
+		return parse_prefixes(option, text, conf);
+	case CONF_TYPE_GATEWAY:
+		return parse_gateway(option, text, conf);
+	case CONF_TYPE_MAC:
+		return parse_mac(option, text, conf);
 	}
 	return -EINVAL;
 }
@@ -350,6 +442,22 @@ const char *conf_value_expects(const struct conf_option *option, char buf[CONF_E
 		snprintf(buf, CONF_EXPECTS_BYTES,
 			"at most %d pairs LOCAL=PUBLIC of one address family with commas between",
 			CONF_MAX_ADDRESSES);
+		break;
+	case CONF_TYPE_PREFIXES:
+		snprintf(buf, CONF_EXPECTS_BYTES,
+			"at most %d different addresses with their prefix, such as 192.0.2.5/24, "
+			"with "
+			"commas between",
+			CONF_MAX_ADDRESSES);
+		break;
+	case CONF_TYPE_GATEWAY:
+		snprintf(buf, CONF_EXPECTS_BYTES, "%s",
+			option->min == NET_IPV6 ? "a router's IPv6 address, or auto"
+						: "a router's IPv4 address");
+		break;
+	case CONF_TYPE_MAC:
+		snprintf(buf, CONF_EXPECTS_BYTES,
+			"a MAC address of one card, such as 02:00:00:00:00:01");
 		break;
 	}
 	return buf;

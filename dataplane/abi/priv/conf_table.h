@@ -13,6 +13,9 @@ enum conf_type {
 	CONF_TYPE_ADDRESS,
 	CONF_TYPE_ADDRESSES,
 	CONF_TYPE_NATS,
+	CONF_TYPE_PREFIXES,
+	CONF_TYPE_GATEWAY, // min: the family
+	CONF_TYPE_MAC,
 };
 
 struct conf_word {

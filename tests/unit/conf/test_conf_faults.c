@@ -30,7 +30,10 @@ static void assert_refused(const char *err)
 }
 
 #define CORES_EXPECTED "1 to 16 different core numbers up to 1023, such as 1,2 or 1-3"
-#define LIST_EXPECTED  "at most 8 different IPv4 or IPv6 addresses with commas between, or any"
+#define PREFIXES_EXPECTED                                                                     \
+	"at most 8 different addresses with their prefix, such as 192.0.2.5/24, with commas " \
+	"between"
+#define LIST_EXPECTED "at most 8 different IPv4 or IPv6 addresses with commas between, or any"
 
 static void test_bad_values(void **state)
 {
@@ -69,6 +72,19 @@ static void test_bad_values(void **state)
 			{ "edge", "198.18.77.1,", "198.18.77.1,any", "0.0.0.0", "::", "::1,::1",
 				"198.18.77.1 ::ffff:198.18.77.1",
 				"::1 ::2 ::3 ::4 ::5 ::6 ::7 ::8 ::9" } },
+		{ "dataplane", "addresses", PREFIXES_EXPECTED,
+			{ "192.0.2.5", "192.0.2.5/", "192.0.2.5/0", "192.0.2.5/33", "::1/64",
+				"127.0.0.1/8", "ff02::1/64", "224.0.0.1/4", "0.0.0.0/8",
+				"2001:db8::5/129", "192.0.2.5/24,192.0.2.5/25", "192.0.2.5/24," } },
+		{ "dataplane", "gateway4", "a router's IPv4 address",
+			{ "auto", "fe80::1", "0.0.0.0", "224.0.0.1", "192.0.2.1/24" } },
+		{ "dataplane", "gateway6", "a router's IPv6 address, or auto",
+			{ "192.0.2.1", "::", "ff02::2", "Auto" } },
+		{ "dataplane", "vlan", "a whole number from 0 to 4094", { "4095" } },
+		{ "dataplane", "mac", "a MAC address of one card, such as 02:00:00:00:00:01",
+			{ "02", "02:00:00:00:00",
+				"02:00:00:00:00:", "02:00:00:00:00:01:", "02:00:00:00:00:0g",
+				"0200.0000.0001", "01:00:5e:00:00:01", "00:00:00:00:00:00" } },
 	};
 	char text[300], err[600], argument[300];
 
@@ -207,6 +223,45 @@ static void test_cross_checks(void **state)
 	assert_refused("[dataplane] interface: expected it or device, found both\n");
 }
 
+// What makes a host of a device, without a device or without each other.
+static void test_device_options(void **state)
+{
+	static const struct {
+		const char *option[3];
+		const char *fault;
+	} rows[] = {
+		{ { "--dataplane-interface=edge0", "--dataplane-addresses=192.0.2.5/24" },
+			"[dataplane] addresses: expected only with device; an interface's are the "
+			"kernel's\n" },
+		{ { "--dataplane-device=net_null0", "--dataplane-exception-interface=mr0" },
+			"[dataplane] exception_interface: expected it beside addresses, found "
+			"none\n" },
+		{ { "--dataplane-device=net_null0", "--dataplane-addresses=192.0.2.5/25",
+			  "--dataplane-gateway4=192.0.2.129" },
+			"[dataplane] gateway4: expected a router within the prefix of one of "
+			"addresses\n" },
+		{ { "--dataplane-device=net_null0", "--dataplane-gateway6=auto" },
+			"[dataplane] gateway6: expected a router within the prefix of one of "
+			"addresses\n" },
+		{ { "--dataplane-device=net_null0", "--dataplane-addresses=192.0.2.5/25",
+			  "--dataplane-gateway4=192.0.2.126" },
+			NULL },
+		{ { "--dataplane-device=net_null0", "--dataplane-addresses=2001:db8::5/64",
+			  "--dataplane-gateway6=fe80::1" },
+			NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		run_conf_text(&run, "",
+			(const char *[]){ "--check-config", rows[i].option[0], rows[i].option[1],
+				rows[i].option[2], NULL });
+		if (rows[i].fault)
+			assert_refused(rows[i].fault);
+		else
+			assert_int_equal(run.status, 1);
+	}
+}
+
 static void test_files_that_cannot_be_read(void **state)
 {
 	run_conf(&run, (const char *[]){ "--config=no-such-file", NULL });
@@ -325,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_bad_values),
 		cmocka_unit_test(test_all_faults_with_lines),
 		cmocka_unit_test(test_cross_checks),
+		cmocka_unit_test(test_device_options),
 		cmocka_unit_test(test_files_that_cannot_be_read),
 		cmocka_unit_test(test_bytes_that_are_no_text),
 		cmocka_unit_test(test_long_lines),

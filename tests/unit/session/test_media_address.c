@@ -124,6 +124,18 @@ static void what_no_viewer_could_reach(void **state)
 	expect(found, media_addresses_find(&conf, "edge0", found), want);
 }
 
+// A device that the kernel does not see has those that the data plane answers for.
+static void the_data_planes_own(void **state)
+{
+	static const char *const want[] = { "198.18.77.1", "fd77::1", NULL };
+	struct conf conf = { .media.port = PORT, .dataplane.n_addresses = 2 };
+	struct net_addr found[CONF_MAX_ADDRESSES];
+
+	assert_int_equal(net_ip_parse("198.18.77.1", &conf.dataplane.addresses[0].addr), 0);
+	assert_int_equal(net_ip_parse("fd77::1", &conf.dataplane.addresses[1].addr), 0);
+	expect(found, media_addresses_find(&conf, "", found), want);
+}
+
 static void configured_ones_come_alone(void **state)
 {
 	static const char *const want[] = { "127.0.0.1", "fd77::5", NULL };
@@ -188,6 +200,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_interfaces_addresses),
+		TEST(the_data_planes_own),
 		TEST(what_no_viewer_could_reach),
 		TEST(configured_ones_come_alone),
 		TEST(a_nat_has_the_public_one_told),
