@@ -83,7 +83,7 @@ static inline uint64_t frame_ol_flags(const struct frame_form *form)
 	if (form->checksum != FRAME_CHECKSUM_OFFLOAD)
 		return 0;
 	return RTE_MBUF_F_TX_UDP_CKSUM |
-	       (form->v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
+	       (form->v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
 }
 
 static inline uint64_t frame_tx_offload(const struct frame_form *form)
@@ -104,16 +104,14 @@ struct frame_sizes {
 static inline struct frame_sizes frame_sizes_make(
 	const struct frame_form *form, uint16_t payload_bytes)
 {
-	bool offload = form->checksum == FRAME_CHECKSUM_OFFLOAD;
 	uint16_t udp_bytes = (uint16_t)(payload_bytes + sizeof(struct rte_udp_hdr));
 	uint16_t ip_bytes = form->v6 ? udp_bytes
 				     : (uint16_t)(udp_bytes + sizeof(struct rte_ipv4_hdr));
 	struct frame_sizes out = { .ip_length = rte_cpu_to_be_16(ip_bytes),
 		.udp_length = rte_cpu_to_be_16(udp_bytes) };
 
-	if (!offload)
-		out.ip_sum = (uint16_t)~frame_fold(form->ip_sum + out.ip_length);
-	else
+	out.ip_sum = (uint16_t)~frame_fold(form->ip_sum + out.ip_length);
+	if (form->checksum == FRAME_CHECKSUM_OFFLOAD)
 		out.udp_sum = frame_fold(form->pseudo_sum - form->ports_sum + out.udp_length);
 	return out;
 }

@@ -23,7 +23,8 @@
 #include "dataplane/port/iface.h"
 #include "ebpf/steer_loader.h"
 
-#define WANTED_OFFLOADS (RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM)
+// The IPv4 header's sum is ours: virtio has no offload for it, and it costs five additions.
+#define WANTED_OFFLOADS RTE_ETH_TX_OFFLOAD_UDP_CKSUM
 
 static int start_eal(const struct conf *conf, unsigned int n_queues)
 {
@@ -134,7 +135,7 @@ static uint64_t port_offloads(uint16_t port_id)
 
 // What we would like, as far as the port can do it.
 static void fill_port_conf(const struct port_set *set, const struct rte_eth_dev_info *info,
-	uint16_t n_queues, struct rte_eth_conf *out)
+	uint16_t n_rx, struct rte_eth_conf *out)
 {
 	uint64_t rss = (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP) & info->flow_type_rss_offloads;
 
@@ -142,10 +143,57 @@ static void fill_port_conf(const struct port_set *set, const struct rte_eth_dev_
 		.txmode.offloads = set->checksum == FRAME_CHECKSUM_OFFLOAD ? WANTED_OFFLOADS : 0,
 		.rxmode.offloads = info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_CHECKSUM
 	};
-	if (n_queues > 1 && rss) {
+	if (n_rx > 1 && rss) {
 		out->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		out->rx_adv_conf.rss_conf.rss_hf = rss;
 	}
+}
+
+static void share_out(
+	struct port_set *set, uint16_t port_id, uint16_t queue, uint16_t worker, bool receives)
+{
+	struct port_share *share = &set->workers[worker];
+	struct port_queue pair = { .port_id = port_id, .queue = queue };
+
+	if (share->n_rx == 0)
+		share->tx = pair;
+	if (receives)
+		share->rx[share->n_rx++] = pair;
+}
+
+// MAC and MTU of a device that is ours alone.
+static int address_port(const struct port_set *set, uint16_t port_id)
+{
+	struct rte_ether_addr mac;
+	uint16_t mtu;
+	int rc = 0;
+
+	memcpy(mac.addr_bytes, set->mac, sizeof(mac.addr_bytes));
+	if (!rte_is_zero_ether_addr(&mac))
+		rc = rte_eth_dev_default_mac_addr_set(port_id, &mac);
+	if (rc < 0) {
+		log_error("[dataplane] mac: port %u does not take it: %s", port_id, strerror(-rc));
+		return rc;
+	}
+	if (set->mtu == 0 || rte_eth_dev_get_mtu(port_id, &mtu) < 0 || mtu == set->mtu)
+		return 0;
+	rc = rte_eth_dev_set_mtu(port_id, set->mtu);
+	// A virtual device carries what it is given.
+	if (rc < 0 && rc != -ENOTSUP)
+		log_warn("[dataplane] mtu: port %u keeps %u: %s", port_id, mtu, strerror(-rc));
+	return 0;
+}
+
+// Each worker sends on a queue of its own; e1000e has one, whatever the machine has.
+static int check_queues(uint16_t port_id, const struct rte_eth_dev_info *info, uint16_t n_queues)
+{
+	if (info->max_tx_queues >= n_queues && info->max_rx_queues > 0)
+		return 0;
+	log_error("port %u (%s) has %u queues to send on; expected one for each of the %u "
+		  "[dataplane] "
+		  "cores",
+		port_id, info->driver_name, info->max_tx_queues, n_queues);
+	return -EINVAL;
 }
 
 static int configure_port(
@@ -154,35 +202,34 @@ static int configure_port(
 	uint16_t n_rx_descs = PORT_RX_DESCS, n_tx_descs = PORT_TX_DESCS;
 	struct rte_eth_dev_info info;
 	struct rte_eth_conf conf;
+	uint16_t n_rx;
 	int rc = rte_eth_dev_info_get(port_id, &info);
 
 	if (rc < 0)
 		return rc;
-	fill_port_conf(set, &info, n_queues, &conf);
-	rc = rte_eth_dev_configure(port_id, n_queues, n_queues, &conf);
+	rc = check_queues(port_id, &info, n_queues);
+	if (rc < 0)
+		return rc;
+	// Who has no queue to receive from lives on what the others hand over.
+	n_rx = RTE_MIN(n_queues, info.max_rx_queues);
+	fill_port_conf(set, &info, n_rx, &conf);
+	rc = rte_eth_dev_configure(port_id, n_rx, n_queues, &conf);
 	if (rc == 0)
 		rc = rte_eth_dev_adjust_nb_rx_tx_desc(port_id, &n_rx_descs, &n_tx_descs);
 	for (uint16_t q = 0; rc == 0 && q < n_queues; q++) {
 		uint16_t w = (uint16_t)((first_worker + q) % set->n_workers);
 		int node = rte_eth_dev_socket_id(port_id);
 
-		rc = rte_eth_rx_queue_setup(port_id, q, n_rx_descs,
-			(unsigned int)(node < 0 ? 0 : node), NULL, set->workers[w].pool);
+		if (q < n_rx)
+			rc = rte_eth_rx_queue_setup(port_id, q, n_rx_descs,
+				(unsigned int)(node < 0 ? 0 : node), NULL, set->workers[w].pool);
 		if (rc == 0)
 			rc = rte_eth_tx_queue_setup(
 				port_id, q, n_tx_descs, (unsigned int)(node < 0 ? 0 : node), NULL);
+		if (rc == 0)
+			share_out(set, port_id, q, w, q < n_rx);
 	}
-	return rc;
-}
-
-static void share_out(struct port_set *set, uint16_t port_id, uint16_t queue, uint16_t worker)
-{
-	struct port_share *share = &set->workers[worker];
-	struct port_queue pair = { .port_id = port_id, .queue = queue };
-
-	if (share->n_rx == 0)
-		share->tx = pair;
-	share->rx[share->n_rx++] = pair;
+	return rc < 0 ? rc : address_port(set, port_id);
 }
 
 // Return: 0; -ENOTSUP the ports cannot do what is asked for, logged.
@@ -236,8 +283,6 @@ static int configure_ports(struct port_set *set, enum conf_checksum sums)
 				"port %u does not take %u queues: %s", p, n_queues, strerror(-rc));
 			return rc;
 		}
-		for (uint16_t q = 0; q < n_queues; q++)
-			share_out(set, set->ports[p], q, (uint16_t)((p + q) % set->n_workers));
 	}
 	return 0;
 }
@@ -334,6 +379,10 @@ int port_set_start(const struct conf *conf, uint32_t gid, uint16_t priv_bytes, s
 	if (rc < 0)
 		return rc;
 	set->eal_started = true;
+	if (!ifname[0]) {
+		set->mtu = conf->dataplane.mtu;
+		memcpy(set->mac, conf->dataplane.mac, sizeof(set->mac));
+	}
 	rc = port_set_open(
 		set, ifname, conf->dataplane.n_cores, priv_bytes, conf->dataplane.udp_checksum);
 	if (rc == 0 && ifname[0])

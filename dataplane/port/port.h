@@ -42,6 +42,8 @@ struct port_set {
 	uint16_t n_ports;
 	enum frame_checksum checksum; // of what is sent
 	char interface[64];	      // AF_XDP: where the program is attached; ""
+	uint16_t mtu;		      // to give the ports; 0: theirs
+	uint8_t mac[6];		      // to give them; all zero: theirs
 	bool eal_started;
 	int claim_fd; // AF_XDP: says that we serve the interface
 };
@@ -54,8 +56,7 @@ int port_set_start(const struct conf *, uint32_t gid, uint16_t priv_bytes, struc
 
 // The part of it that follows the EAL's start, for programs with EAL arguments of their own: make
 // the pools, configure and start the ports that the EAL found.
-// set:    zero but for claim_fd (-1) and eal_started.
-// sums:   as configured; offload is refused where a port cannot.
+// set:    zero but for claim_fd (-1), eal_started, mtu and mac.
 // ifname: the interface that our steering program serves; "" any other device.
 // sums:   as configured; offload is refused where a port cannot.
 // Return: 0; -errno, logged. port_set_stop is right after a failure too.
