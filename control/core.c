@@ -57,11 +57,23 @@ static void on_punt(void *ctx, const struct ring_packet *p)
 	session_punt(core->api.sessions, p);
 }
 
+static void tell_link(bool up)
+{
+	if (up)
+		log_info("the data plane's link is up");
+	else
+		log_warn("the data plane's link is down: no viewer is reached");
+}
+
 static void on_event(void *ctx, const struct ring_event *e)
 {
 	struct core *core = ctx;
 	struct stream *s = stream_first(core->api.streams);
 
+	if (e->kind == RING_LINK_UP || e->kind == RING_LINK_DOWN) {
+		tell_link(e->kind == RING_LINK_UP);
+		return;
+	}
 	while (s && (s->slot != e->slot || s->generation != e->generation))
 		s = s->next;
 	if (!s || e->leg >= LEG_COUNT)

@@ -257,6 +257,28 @@ static json_t *describe_flows(const struct region *region)
 	return finish(out, rc);
 }
 
+// Empty where the kernel is the host.
+static json_t *describe_host(const struct region *region)
+{
+	json_t *out = json_object();
+	int rc = 0;
+
+	for (unsigned int kind = 0; region && kind < REGION_HOST_COUNT; kind++) {
+		uint64_t n = region->header->host.counts[kind];
+
+		if (n)
+			rc |= put(out, region_host_name(kind), integer(n));
+	}
+	return finish(out, rc);
+}
+
+static json_t *describe_link(const struct region *region)
+{
+	uint32_t link = region ? atomic_load(&region->header->host.link) : REGION_LINK_UNKNOWN;
+
+	return link == REGION_LINK_UNKNOWN ? json_null() : json_boolean(link == REGION_LINK_UP);
+}
+
 static json_t *describe_dataplane(const struct api *api)
 {
 	const struct region *region = api->link ? link_region(api->link) : NULL;
@@ -271,6 +293,8 @@ static json_t *describe_dataplane(const struct api *api)
 	rc |= put(out, "sessions", describe_sessions(counts));
 	rc |= put(out, "steer", describe_steer(api->link));
 	rc |= put(out, "flows", describe_flows(region));
+	rc |= put(out, "link_up", describe_link(region));
+	rc |= put(out, "host", describe_host(region));
 	return finish(out, rc);
 }
 

@@ -225,6 +225,29 @@ static void write_flows(const struct page *p)
 			p->out, &refusals, METRIC_VALUES(p->port), atomic_load(&h->flow_refusals));
 }
 
+// The port's link, and what the data plane does as a host where the kernel does not see it.
+static void write_host(const struct page *p)
+{
+	static const struct metric link = METRIC_TELLS(
+		"millrace_link_up", "Whether the link of the data plane's port is up.", "port");
+	static const struct metric speed = METRIC_TELLS("millrace_link_speed_bytes",
+		"Bytes a second that the link carries; 0 where the driver does not say.", "port");
+	static const struct metric counts = METRIC_COUNTS("millrace_host_packets_total",
+		"What the data plane said and passed on as a host of its own, by kind.", "kind");
+	const struct region_host *host = &p->region->header->host;
+
+	exposition_head(p->out, &link);
+	exposition_count(
+		p->out, &link, METRIC_VALUES(p->port), atomic_load(&host->link) == REGION_LINK_UP);
+	exposition_head(p->out, &speed);
+	exposition_count(
+		p->out, &speed, METRIC_VALUES(p->port), host->link_mbps * UINT64_C(125000));
+	exposition_head(p->out, &counts);
+	for (unsigned int kind = 0; kind < REGION_HOST_COUNT; kind++)
+		exposition_count(
+			p->out, &counts, METRIC_VALUES(region_host_name(kind)), host->counts[kind]);
+}
+
 static void copy_text(const char *text, size_t cap, char out[TEXT_BYTES])
 {
 	snprintf(out, TEXT_BYTES, "%.*s", (int)strnlen(text, cap), text);
@@ -271,4 +294,5 @@ void metrics_write_workers(const struct api *api, FILE *out)
 	write_rings(&p);
 	write_steer(&p);
 	write_flows(&p);
+	write_host(&p);
 }

@@ -323,7 +323,7 @@ static int join_groups(
 		if (rc == 0)
 			continue;
 		snprintf(error, STREAM_ERROR_MAX, "%s.group: cannot be joined on %s: %s",
-			leg_name(leg), link_region(store->link)->header->interface, strerror(-rc));
+			leg_name(leg), stream_group_interface(store), strerror(-rc));
 		return -EADDRNOTAVAIL;
 	}
 	return 0;

@@ -1,6 +1,6 @@
 // Multicast groups of the legs. A socket for each, bound to nothing, is a member of its group on
-// the data plane's interface: so the kernel speaks IGMP and MLD for us, and has the NIC let the
-// group in.
+// the data plane's interface, or the kernel's end of its port: so the kernel speaks IGMP and MLD
+// for us, and has the NIC let the group in.
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -56,9 +56,16 @@ static int join_socket(const struct net_addr *addr, unsigned int ifindex, int *o
 	return 0;
 }
 
+const char *stream_group_interface(const struct stream_store *store)
+{
+	const struct region_header *header = link_region(store->link)->header;
+
+	return header->interface[0] ? header->interface : header->exception_interface;
+}
+
 int stream_group_join(struct stream_store *store, const struct net_addr *addr)
 {
-	const char *ifname = link_region(store->link)->header->interface;
+	const char *ifname = stream_group_interface(store);
 	char text[NET_ADDR_TEXT_BYTES];
 	struct stream_group *g;
 	unsigned int ifindex;

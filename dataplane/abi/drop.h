@@ -30,7 +30,10 @@
 	X(HANDOFF_FULL, "handoff_full")	  /* another worker's inbox is full */              \
 	X(INJECT_BAD, "inject_bad")	  /* control asked for something impossible */      \
 	X(MULTI_SEGMENT, "multi_segment") /* packet in several buffers */                   \
-	X(OVERLOAD, "overload")		  /* pictures came quicker than they could be sent */
+	X(OVERLOAD, "overload")		  /* pictures came quicker than they could go */    \
+	X(HOST_BAD, "host_bad")		  /* ARP, ping or ND against its rules */           \
+	X(HOST_RATE, "host_rate")	  /* more pings than are answered */                \
+	X(EXCEPTION_FULL, "exception_full")
 
 enum drop_reason {
 #define X(name, text) DROP_##name,

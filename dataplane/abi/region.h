@@ -20,7 +20,7 @@
 #define REGION_MAGIC 0x656361726c6c696dULL // "millrace" in memory
 
 enum {
-	REGION_ABI_VERSION = 4,
+	REGION_ABI_VERSION = 5,
 	REGION_LINE_BYTES = 64,
 	REGION_MAX_WORKERS = 16,
 	REGION_MAX_PEERS = 65536,
@@ -271,6 +271,54 @@ struct region_worker {
 	uint64_t drops[DROP_COUNT];
 };
 
+// ---- the host ------------------------------------------------------------------------------
+
+// What the data plane does as a host on its link, where the kernel does not see the port. The names
+// are what the API and metrics show.
+#define REGION_HOST_COUNTS(X)                                                      \
+	X(ARP_REPLY, "arp_reply")                                                  \
+	X(ADVERT, "neighbour_advertisement") /* asked for */                       \
+	X(ECHO_REPLY, "echo_reply")                                                \
+	X(ANNOUNCEMENT, "announcement") /* gratuitous ARP, advertisement to all */ \
+	X(SOLICITATION, "solicitation") /* for the gateways */                     \
+	X(CONFLICT, "address_conflict") /* somebody claimed an address of ours */  \
+	X(TO_KERNEL, "to_kernel")                                                  \
+	X(FROM_KERNEL, "from_kernel")
+
+enum region_host_count {
+#define X(name, text) REGION_HOST_##name,
+	REGION_HOST_COUNTS(X)
+#undef X
+		REGION_HOST_COUNT,
+};
+
+// Return: the text of a count; "?" past the end.
+static inline const char *region_host_name(unsigned int count)
+{
+	static const char *const names[] = {
+#define X(name, text) text,
+		REGION_HOST_COUNTS(X)
+#undef X
+	};
+
+	return count < REGION_HOST_COUNT ? names[count] : "?";
+}
+
+enum region_link {
+	REGION_LINK_UNKNOWN, // not looked yet
+	REGION_LINK_DOWN,
+	REGION_LINK_UP,
+};
+
+// (control: ro)
+struct region_host {
+	// Data plane's main thread: rw.
+	_Alignas(REGION_LINE_BYTES) _Atomic uint32_t link; // enum region_link, of all ports
+	uint32_t link_mbps;				   // 0: unknown
+	// Worker 0: rw.
+	_Alignas(REGION_LINE_BYTES) uint64_t counts[REGION_HOST_COUNT];
+};
+
 // ---- rings ---------------------------------------------------------------------------------
 
 enum ring_command_kind {
@@ -297,6 +345,8 @@ enum ring_event_kind {
 	RING_LEG_UP,
 	RING_LEG_DOWN,
 	RING_LEG_PARAMS, // profile_level_id or channel count changed
+	RING_LINK_UP,	 // the port's, from worker 0; also the first time
+	RING_LINK_DOWN,
 };
 
 // worker → control
@@ -355,6 +405,7 @@ struct region_header {
 	uint16_t media_port;
 	char interface[64]; // where the steering maps are pinned; "" without AF_XDP
 	char engine[16];
+	char exception_interface[16]; // the kernel's end of the port; "" none
 
 	_Alignas(REGION_LINE_BYTES) _Atomic uint32_t
 		control_waits; // control: sleeping on the eventfd
@@ -364,6 +415,7 @@ struct region_header {
 	_Atomic uint32_t flow_rules;				    // in the NIC
 	_Atomic uint32_t flow_waiting;				    // viewers without room
 	_Atomic uint64_t flow_refusals;				    // by the NIC's driver
+	struct region_host host;
 
 	_Alignas(REGION_LINE_BYTES)
 		uint32_t starts; // data plane: of those that took it up and did not last

@@ -134,6 +134,10 @@ int stream_want_read(const struct conf *, const json_t *body, struct stream_want
 
 // ---- stream_group.c: the kernel is a member of every group that a leg names --------------------
 
+// The data plane's port as the kernel knows it: the interface itself, or its end of the port.
+// Return: "" it does not.
+const char *stream_group_interface(const struct stream_store *);
+
 // Join, if it is not yet. Without an interface that the kernel knows there is nothing to join.
 // Return: 0; -ENOMEM, -errno of the kernel.
 int stream_group_join(struct stream_store *, const struct net_addr *group);

@@ -311,6 +311,9 @@ static void the_region_is_shown(void **state)
 	w->drops[DROP_PUNT_RING_FULL] = 4;
 	w->events_lost = 5;
 	w->ring_faults = 9;
+	region->header->host.link = REGION_LINK_UP;
+	region->header->host.link_mbps = 25000;
+	region->header->host.counts[REGION_HOST_TO_KERNEL] = 9;
 	leg->packets = 6;
 	leg->up = 1;
 	leg->drops[DROP_INGEST_LATE] = 8;
@@ -326,6 +329,10 @@ static void the_region_is_shown(void **state)
 	expect_shown(h, "millrace_ring_entries{worker=\"0\",ring=\"event\"}", 0);
 	expect_shown(
 		h, "millrace_ring_capacity{worker=\"0\",ring=\"event\"}", REGION_EVENT_SLOTS - 1);
+	expect_shown(h, "millrace_link_up{port=\"e\\\"?\"}", 1);
+	expect_shown(h, "millrace_link_speed_bytes{port=\"e\\\"?\"}", 3125e6);
+	expect_shown(h, "millrace_host_packets_total{kind=\"to_kernel\"}", 9);
+	expect_shown(h, "millrace_host_packets_total{kind=\"arp_reply\"}", 0);
 	expect_shown(h, "millrace_leg_packets_total{stream=\"cam\",leg=\"audio\"}", 6);
 	expect_shown(h, "millrace_leg_up{stream=\"cam\",leg=\"audio\"}", 1);
 	expect_shown(h, "millrace_leg_up{stream=\"cam\",leg=\"video\"}", 0);

@@ -315,7 +315,7 @@ static void the_data_plane_is_shown(void **state)
 	struct rig *r = *state;
 	struct region *region = link_region(r->api.link);
 	struct region_worker *w = &region->workers[0];
-	json_int_t rx_bps, tx_pps, drops, ingest, capacity, mtu, rules, waiting, refusals;
+	json_int_t rx_bps, tx_pps, drops, ingest, capacity, mtu, rules, waiting, refusals, replies;
 	const char *engine, *instance;
 	json_t *doc, *worker;
 	double busy;
@@ -332,18 +332,23 @@ static void the_data_plane_is_shown(void **state)
 	w->busy_cycles = 250;
 	w->idle_cycles = 750;
 	w->drops[DROP_SEAL] = 4;
+	region->header->host.link = REGION_LINK_DOWN;
+	region->header->host.counts[REGION_HOST_ARP_REPLY] = 5;
 	w->heartbeat_ns = region_now_ns();
 	dataplane_api_sample(&r->api, 7000);
 	assert_int_equal(get(r, "/api/v3/dataplane"), 200);
 	doc = document(r);
 	assert_true(json_is_true(json_object_get(doc, "connected")));
-	assert_int_equal(json_unpack(doc, "{s:s,s:s,s:I,s:{s:I},s:{s:I}}", "engine", &engine,
-				 "instance", &instance, "mtu", &mtu, "peers", "capacity", &capacity,
-				 "steer", "ingest", &ingest),
+	assert_int_equal(
+		json_unpack(doc, "{s:s,s:s,s:I,s:{s:I},s:{s:I},s:{s:I!}}", "engine", &engine,
+			"instance", &instance, "mtu", &mtu, "peers", "capacity", &capacity, "steer",
+			"ingest", &ingest, "host", "arp_reply", &replies),
 		0);
 	assert_string_equal(engine, "fast");
 	assert_string_equal(instance, "00000000000000ab");
 	assert_string_equal(json_string_value(json_object_get(doc, "interface")), "?");
+	assert_true(json_is_false(json_object_get(doc, "link_up")));
+	assert_int_equal(replies, 5);
 	assert_int_equal(mtu, 1500);
 	assert_int_equal(capacity, 1024);
 	assert_int_equal(ingest, 100 + STEER_CNT_INGEST);
@@ -386,7 +391,7 @@ static void no_data_plane_is_shown_too(void **state)
 		"\"media_port\":null,\"instance\":null,\"workers\":[],\"peers\":{"
 		"\"reserving\":0,\"connecting\":0,\"ready\":3,\"closing\":0,\"capacity\":1024},"
 		"\"sessions\":{\"created\":9,\"ended\":{\"delete\":0,\"other\":0,"
-		"\"consent\":0}},\"steer\":{},\"flows\":null}");
+		"\"consent\":0}},\"steer\":{},\"flows\":null,\"link_up\":null,\"host\":{}}");
 	r->api.link = link;
 }
 

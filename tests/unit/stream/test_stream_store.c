@@ -354,6 +354,15 @@ static void groups_are_joined_and_left(void **state)
 	edge_run(r->link);
 	stream_store_sample(r->store, 2000);
 	assert_false(is_member("239.77.8.2"));
+	// A device that the kernel does not see it reaches by an interface of its own.
+	strcpy(link_region(r->link)->header->interface, "");
+	strcpy(link_region(r->link)->header->exception_interface, "lo");
+	s = store_rig_put_done(r, "a", "{\"video\":{\"group\":\"239.77.8.1\"}}");
+	assert_true(is_member("239.77.8.1"));
+	store_rig_remove(r, s);
+	edge_run(r->link);
+	stream_store_sample(r->store, 3000);
+	assert_false(is_member("239.77.8.1"));
 	strcpy(link_region(r->link)->header->interface, "nothere0");
 	assert_int_equal(
 		store_rig_put(r, "a", "{\"video\":{\"group\":\"239.77.8.1\"}}"), -EADDRNOTAVAIL);
