@@ -9,6 +9,7 @@
 #include "dataplane/abi/region.h"
 #include "dataplane/abi/supervisor.h"
 #include "dataplane/fanout/edge.h"
+#include "dataplane/fanout/host.h"
 #include "dataplane/fanout/worker.h"
 #include "dataplane/port/port.h"
 #include "dataplane/recover.h"
@@ -67,6 +68,7 @@ static int run(struct edge *edge, struct serve *serve)
 			edge->n_workers == 1 ? "" : "s", edge->region->header->engine, serve->path);
 		serve->steering = edge->steering;
 		supervisor_ready("passing media on");
+		serve->host = edge->host;
 		rc = serve_run(serve, edge->region);
 		supervisor_stopping();
 	}
@@ -93,6 +95,8 @@ static int start(const struct conf *conf, uint32_t gid, struct serve *serve)
 	}
 	if (rc == 0 && adopt)
 		command_adopt(&edge);
+	if (rc == 0)
+		rc = host_create(conf, &ports, &region, &edge.host);
 	if (rc == 0)
 		rc = run(&edge, serve);
 	edge_fini(&edge);

@@ -15,13 +15,13 @@
 #include "dataplane/abi/channel.h"
 #include "dataplane/abi/log.h"
 #include "dataplane/abi/supervisor.h"
+#include "dataplane/fanout/host.h"
 #include "dataplane/fanout/steering.h"
 
 enum {
 	HELLO_MS = 1000,	 // control says hello within this, or is let go
 	AWAIT_CONTROL_MS = 1000, // control looks for a data plane ten times a second
 	SETTLE_MS = 10000,	 // a region that served so long is sound
-	TEND_MS = 500,
 	STEERING_MS = 20, // between looks at what the workers wish of the NIC
 	NS_PER_MS = 1000000,
 };
@@ -196,11 +196,11 @@ static bool workers_turn(const struct serve *s, uint64_t now_ms)
 	return true;
 }
 
-// Return: milliseconds until there may be something to tend; -1: not before something else happens.
+// Return: milliseconds until there may be something to tend.
 static int tend(struct serve *s)
 {
 	uint64_t now_ms = region_now_ns() / NS_PER_MS, watchdog_ms = supervisor_watchdog_ms();
-	uint64_t next_ms = s->steering ? STEERING_MS : TEND_MS;
+	uint64_t next_ms = s->steering ? STEERING_MS : HOST_WATCH_MS;
 
 	if (s->settled_ms && now_ms >= s->settled_ms) {
 		region_settled(s->region);
@@ -212,7 +212,7 @@ static int tend(struct serve *s)
 		return 0;
 	if (watchdog_ms && watchdog_ms / 10 < next_ms)
 		next_ms = watchdog_ms / 10;
-	return watchdog_ms || s->settled_ms || s->steering ? (int)next_ms : -1;
+	return (int)next_ms;
 }
 
 int serve_run(struct serve *s, struct region *region)
@@ -231,6 +231,7 @@ int serve_run(struct serve *s, struct region *region)
 
 		if (poll(fds, 3, tend(s)) < 0 && errno != EINTR)
 			rc = -errno;
+		host_watch(s->host);
 		if (rc < 0 || fds[0].revents)
 			break;
 		if (fds[2].revents)

@@ -1,5 +1,5 @@
 // The main thread once the workers run: hand the region to control, notice who leaves, show life,
-// stop on a signal. No packet passes here.
+// watch the link, stop on a signal. No packet passes here.
 #pragma once
 
 #include <stdbool.h>
@@ -8,6 +8,7 @@
 #include "dataplane/abi/channel.h"
 #include "dataplane/abi/region.h"
 
+struct host;
 struct steering;
 
 struct serve {
@@ -23,6 +24,7 @@ struct serve {
 	struct region *region;
 	uint64_t settled_ms;	   // when the region has lasted; 0 it has
 	struct steering *steering; // has requests of the workers for the NIC; NULL: none
+	struct host *host;	   // borrowed; NULL: none
 };
 
 // Take the socket's lock; block the signals that end us. Nobody is listened to yet.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "dataplane/abi/log.h"
+#include "dataplane/fanout/host.h"
 #include "dataplane/fanout/steering.h"
 #include "dataplane/fanout/worker.h"
 
@@ -184,6 +185,7 @@ static int peer_make(struct worker *w, struct region_peer *shared, uint16_t slot
 		peer_destroy(p);
 		return -ENOENT;
 	}
+	host_route_peer(w->edge->host, p);
 	*out = p;
 	return 0;
 }
@@ -245,6 +247,7 @@ static int peer_move(struct worker *w, struct region_peer *shared, struct peer *
 
 	if (rc < 0)
 		return rc;
+	host_route_peer(w->edge->host, p);
 	if (!net_addr_equal(&before, &p->remote))
 		endpoints_remove(w->edge->endpoints, &before, p->slot);
 	// Also where it stayed: another viewer may have had the address in between.

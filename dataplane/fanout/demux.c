@@ -1,4 +1,5 @@
 // Sort what was received: media port by first byte (RFC 7983), ingest ports by number.
+#include "dataplane/fanout/host.h"
 #include "dataplane/fanout/worker.h"
 #include "dataplane/ingest/rtp.h"
 
@@ -85,7 +86,7 @@ static void demux_one(struct worker *w, struct rte_mbuf *m, uint8_t port_id)
 	int rc = frame_parse(m, port_id, &f);
 
 	if (rc < 0) {
-		worker_drop(w, m, drop_of_error(rc));
+		host_take(w, m, drop_of_error(rc));
 		return;
 	}
 	if (f.path.local.port_be == w->edge->media_port_be && !net_ip_is_multicast(&f.path.local)) {
@@ -94,7 +95,7 @@ static void demux_one(struct worker *w, struct rte_mbuf *m, uint8_t port_id)
 	}
 	ref = w->ingest[rte_be_to_cpu_16(f.path.local.port_be)];
 	if (ref.stream == UINT16_MAX || !ingest_address_fits(w, ref, &f))
-		worker_drop(w, m, DROP_NOT_OURS);
+		host_take(w, m, DROP_NOT_OURS);
 	else
 		intake_packet(w, m, &f, ref);
 }

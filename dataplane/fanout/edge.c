@@ -8,6 +8,7 @@
 #include <rte_cycles.h>
 #include <rte_launch.h>
 
+#include "dataplane/fanout/host.h"
 #include "dataplane/fanout/steering.h"
 #include "dataplane/fanout/worker.h"
 
@@ -63,6 +64,7 @@ void edge_fini(struct edge *edge)
 	for (uint16_t id = 0; edge->workers && id < edge->n_workers; id++)
 		worker_fini(&edge->workers[id]);
 	steering_destroy(edge->steering);
+	host_destroy(edge->host);
 	endpoints_destroy(edge->endpoints);
 	free(edge->workers);
 	free(edge->viewers_on);

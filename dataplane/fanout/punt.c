@@ -1,6 +1,7 @@
 // STUN and DTLS: up to control with the path they took, and down from it onto the wire.
 #include <errno.h>
 
+#include "dataplane/fanout/host.h"
 #include "dataplane/fanout/worker.h"
 
 void punt_packet(struct worker *w, struct rte_mbuf *m, const struct frame *f)
@@ -50,6 +51,7 @@ static void inject_one(struct worker *w, const struct ring_packet *down)
 		w->counters->drops[DROP_INJECT_BAD]++;
 		return;
 	}
+	host_route_frame(w->edge->host, &frame, &down->path.remote);
 	m = rte_pktmbuf_alloc(w->share->pool);
 	if (!m) {
 		w->counters->drops[DROP_NO_MBUF]++;

@@ -10,6 +10,7 @@
 #include <rte_pause.h>
 
 #include "dataplane/abi/log.h"
+#include "dataplane/fanout/host.h"
 
 enum {
 	HOUSE_MS = 10,
@@ -251,6 +252,7 @@ unsigned int worker_step(struct worker *w)
 	}
 	work += lane_serve(w);
 	work += obey_control(w);
+	work += host_step(w);
 	keep_house(w);
 	work += w->n_tx;
 	tx_flush(w);

@@ -51,6 +51,7 @@ struct edge {
 	uint16_t n_workers;
 	uint16_t media_port_be;
 	uint16_t max_payload; // longest RTP payload that fits the path after sealing
+	struct host *host;    // NULL: none
 	int wake_fd;	      // tells control of events and punted packets
 	uint64_t ntp_base;    // NTP (32.32) at CLOCK_MONOTONIC zero: never moves (F17)
 	atomic_bool stop;

@@ -155,6 +155,14 @@ int peer_repath(struct peer *p, struct region_peer *shared, uint8_t dscp)
 	return 0;
 }
 
+// The destination comes first in a frame.
+void peer_set_next_hop(struct peer *p, const uint8_t mac[6])
+{
+	memcpy(p->frame.hdr, mac, 6);
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		memcpy(p->legs[leg].hdr, mac, 6);
+}
+
 void peer_destroy(struct peer *p)
 {
 	if (!p)

@@ -78,6 +78,8 @@ int peer_repath(struct peer *, struct region_peer *, uint8_t dscp);
 // A peer without a predecessor in this process goes on where one in another process ended: media
 // begins anew, at a key frame, and indices run on with a leap.
 void peer_rejoin(struct peer *);
+// Send by way of this MAC from now on, until a path is set anew.
+void peer_set_next_hop(struct peer *, const uint8_t mac[6]);
 
 // NULL is fine. Keys are wiped.
 void peer_destroy(struct peer *);

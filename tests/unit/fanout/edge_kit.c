@@ -341,6 +341,28 @@ void kit_feed_to(uint16_t worker, const struct net_addr *from, const struct net_
 	assert_int_equal(rte_ring_enqueue(rx_rings[worker], m), 0);
 }
 
+void kit_feed_frame(uint16_t worker, const uint8_t *frame, uint16_t bytes)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+
+	assert_non_null(m);
+	memcpy(rte_pktmbuf_append(m, bytes), frame, bytes);
+	assert_int_equal(rte_ring_enqueue(rx_rings[worker], m), 0);
+}
+
+uint16_t kit_sent_frame(uint16_t worker, uint8_t frame[KIT_PKT_BYTES])
+{
+	struct rte_mbuf *m;
+	uint16_t bytes;
+
+	if (rte_ring_dequeue(tx_rings[worker], (void **)&m) < 0)
+		return 0;
+	bytes = m->data_len;
+	memcpy(frame, rte_pktmbuf_mtod(m, void *), bytes);
+	rte_pktmbuf_free(m);
+	return bytes;
+}
+
 struct kit_rtp kit_rtp_make(uint16_t seq, uint32_t ts, uint8_t nal, bool marker)
 {
 	struct kit_rtp p = { .seq = seq, .ts = ts, .marker = marker };

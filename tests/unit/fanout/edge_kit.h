@@ -89,6 +89,10 @@ void kit_feed_to(uint16_t worker, const struct net_addr *from, const struct net_
 void kit_feed(uint16_t worker, const struct net_addr *from, uint16_t to_port,
 	const uint8_t *payload, uint16_t payload_bytes);
 
+// Any frame waits there; and the next frame that the worker sent. Return: its size; 0 none.
+void kit_feed_frame(uint16_t worker, const uint8_t *frame, uint16_t bytes);
+uint16_t kit_sent_frame(uint16_t worker, uint8_t frame[KIT_PKT_BYTES]);
+
 // One packet of the test's encoder.
 struct kit_rtp {
 	uint16_t seq;

@@ -275,6 +275,36 @@ static void one_thing_changed(void **state)
 	}
 }
 
+// One byte behind the frame would make packet and sums good: what lies there is nobody's.
+static void longer_than_the_frame(void **state)
+{
+	static const struct {
+		const struct frame_sample *frame;
+		uint16_t at;
+	} rows[] = { { &ping_ask, V4 + IP4_TOTAL }, { &ping6_ask, V6 + IP6_LENGTH } };
+	struct host_addresses us = addresses(0);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint16_t n = rows[i].frame->n, ip_bytes = (uint16_t)(n - ETH_BYTES + 1);
+		uint8_t frame[HOST_ROOM_BYTES] = { 0 };
+		struct host_judgement j;
+
+		memcpy(frame, rows[i].frame->bytes, n);
+		frame[n] = 0xee;
+		wire_put16(
+			frame + rows[i].at, (uint16_t)(i == 0 ? ip_bytes : ip_bytes - IP6_BYTES));
+		mend(frame, (uint16_t)(n + 1));
+		host_judge(&us, frame, (uint16_t)(n + 1), sizeof(frame), &j);
+		assert_int_equal(j.verdict, HOST_REPLY); // so long it would be good
+		memcpy(frame, rows[i].frame->bytes, n);
+		wire_put16(
+			frame + rows[i].at, (uint16_t)(i == 0 ? ip_bytes : ip_bytes - IP6_BYTES));
+		mend(frame, (uint16_t)(n + 1));
+		host_judge(&us, frame, n, sizeof(frame), &j);
+		assert_int_equal(j.verdict, HOST_BAD);
+	}
+}
+
 static void conflicts(void **state)
 {
 	static const struct {
@@ -362,6 +392,7 @@ int main(void)
 		cmocka_unit_test(short_request),
 		cmocka_unit_test(learned),
 		cmocka_unit_test(one_thing_changed),
+		cmocka_unit_test(longer_than_the_frame),
 		cmocka_unit_test(conflicts),
 		cmocka_unit_test(vlans),
 		cmocka_unit_test(derived_addresses),
