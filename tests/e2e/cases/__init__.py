@@ -16,6 +16,7 @@ _MODULES = (
     "paths",
     "playback",
     "workers",
+    "own_nic",
     "load",
     "sanitized",
     "demo",
