@@ -22,7 +22,7 @@ enum {
 	HELLO_MS = 1000,	 // control says hello within this, or is let go
 	AWAIT_CONTROL_MS = 1000, // control looks for a data plane ten times a second
 	SETTLE_MS = 10000,	 // a region that served so long is sound
-	STEERING_MS = 20, // between looks at what the workers wish of the NIC
+	STEERING_MS = 20,	 // between looks at what the workers wish of the NIC
 	NS_PER_MS = 1000000,
 };
 

@@ -82,8 +82,7 @@ static inline uint64_t frame_ol_flags(const struct frame_form *form)
 {
 	if (form->checksum != FRAME_CHECKSUM_OFFLOAD)
 		return 0;
-	return RTE_MBUF_F_TX_UDP_CKSUM |
-	       (form->v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
+	return RTE_MBUF_F_TX_UDP_CKSUM | (form->v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
 }
 
 static inline uint64_t frame_tx_offload(const struct frame_form *form)
