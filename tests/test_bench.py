@@ -66,7 +66,7 @@ PAGE = """\
 | a ratio | ≥ 0.85 | 0.567 | **no** |
 | a size, bytes | ≤ 4096 | 2,960 | yes |
 
-## net_null (no device: what the workers could send)
+## net_null (no device: what the workers could send to a NIC that makes the checksums)
 
 | profile | peers | streams | bytes | workers | Mpps | Gbit/s | cycles a packet | of it sealing \
 | the rest | burst fill | spread | dropped |

@@ -47,7 +47,8 @@ class Testfan:
         self.enter = []
 
     def own(self, point):
-        return []
+        # A NIC makes the checksums; no device makes none, and nobody misses them.
+        return ["--checksum=zero"]
 
     def run(self, point, seconds, options=()):
         """Its JSON for one run; a run that fails is not the end of an hour's work."""

@@ -2,7 +2,8 @@
 
 from plan import KEY, PROFILES
 
-PORT_NAMES = {"net_null": "net_null (no device: what the workers could send)",
+PORT_NAMES = {"net_null": "net_null (no device: what the workers could send to a NIC that makes "
+                          "the checksums)",
               "af_xdp": "AF_XDP over veth into another namespace; its XDP counts what arrived"}
 
 
