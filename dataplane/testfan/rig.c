@@ -335,7 +335,7 @@ int rig_memory(const struct rig *rig, struct rig_memory *out)
 				lists += rig->edge.workers[w].streams[s].fans[leg].cap *
 					 sizeof(struct peer_leg *);
 	*out = (struct rig_memory){ .region_slot = sizeof(struct region_peer),
-		.peer = (double)malloc_usable_size((void *)(uintptr_t)p) + sizeof(size_t),
+		.peer = (double)rig->edge.workers[0].peer_slab.obj_bytes,
 		.srtp_session = (double)srtp_session_bytes(p->srtp),
 		.tables = endpoint_bytes() + rig->ports.n_workers * sizeof(struct peer *) +
 			  lists / (double)n };
