@@ -64,6 +64,7 @@ void srtp_replay_commit(struct srtp_replay *r, uint32_t ssrc, uint32_t index)
 		w->highest = index;
 	}
 	distance = w->highest - index;
+	assert(distance < SRTP_REPLAY_WINDOW);
 	w->seen[distance / 64] |= UINT64_C(1) << (distance % 64);
 }
 

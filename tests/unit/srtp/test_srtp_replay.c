@@ -128,7 +128,7 @@ static void resumed_windows_begin_behind_the_mark(void **state)
 
 	assert_int_equal(srtp_replay_marks(&r, marks), 0);
 	srtp_replay_commit(&r, SSRC, 500);
-	srtp_replay_commit(&r, SSRC, 300); // the window slid over much that never came
+	srtp_replay_commit(&r, SSRC, 450); // much between the two never came
 	srtp_replay_commit(&r, SSRC + 1, 3);
 	assert_int_equal(srtp_replay_marks(&r, marks), 2);
 	srtp_replay_resume(&next, marks, 2);
