@@ -34,6 +34,8 @@ struct run {
 	uint16_t fresh; // from here on they are new to viewers that play already
 	uint16_t start; // from here on a viewer may begin; n: nowhere
 	uint64_t highest_seq;
+	uint64_t fresh_bytes; // of payload, from there on
+	uint64_t start_bytes;
 };
 
 // Packets on their way through the engine, all of one leg. out is filled ahead of use.
@@ -48,13 +50,18 @@ struct sealing {
 	bool sums; // some want their checksum in software
 };
 
-// One that the engine refused never was.
+// A packet that was counted ahead and did not come to be.
+static void uncount(struct region_peer_leg_state *state, uint16_t payload_bytes)
+{
+	state->packets--;
+	state->bytes -= payload_bytes;
+}
+
 static void undo_one(struct worker *w, struct sealing *s, uint16_t i)
 {
 	struct region_peer_leg_state *state = s->legs[i]->state;
 
-	state->packets--;
-	state->bytes -= s->ops[i].payload_bytes;
+	uncount(state, s->ops[i].payload_bytes);
 	state->drops++;
 	s->bytes -= s->out[i]->pkt_len;
 	worker_drop(w, s->out[i], DROP_SEAL);
@@ -231,7 +238,7 @@ static void send_to_viewer(
 {
 	struct region_peer_leg_state *state = l->state;
 	uint16_t i = l->started ? run->fresh : run->start;
-	uint64_t packets = 0, bytes = 0, next_index;
+	uint64_t next_index;
 	struct stamp stamp;
 
 	if (i == run->n || (!l->started && !begin(w, s, l, run->plain[i].seq)))
@@ -242,25 +249,26 @@ static void send_to_viewer(
 	if ((int64_t)next_index > (int64_t)state->next_index)
 		state->next_index = next_index;
 	stamp_make(&stamp, l, s->leg, run->plain[i].payload_bytes);
+	state->packets += run->n - i;
+	state->bytes += i == run->fresh ? run->fresh_bytes : run->start_bytes;
 	for (; i < run->n; i++) {
 		const struct plain *plain = &run->plain[i];
 		int64_t index = (int64_t)plain->seq + l->index_shift;
 
 		// A packet from before this viewer's first would need an index from before it too.
-		if (unlikely(index < l->first_index))
+		if (unlikely(index < l->first_index)) {
+			uncount(state, plain->payload_bytes);
 			continue;
+		}
 		if (unlikely(!have_room(w, s))) {
+			uncount(state, plain->payload_bytes);
 			no_room(w, l);
 			continue;
 		}
 		if (unlikely(plain->payload_bytes != stamp.payload_bytes))
 			stamp_make(&stamp, l, s->leg, plain->payload_bytes);
 		add_op(s, l, &stamp, plain, (uint64_t)index);
-		packets++;
-		bytes += plain->payload_bytes;
 	}
-	state->packets += packets;
-	state->bytes += bytes;
 }
 
 // Video begins at the first packet of a key frame's access unit, sound anywhere.
@@ -321,6 +329,15 @@ static void add_plain(struct run *run, struct rte_mbuf *m)
 	run->highest_seq = RTE_MAX(run->highest_seq, p->seq);
 }
 
+static uint64_t bytes_from(const struct run *run, uint16_t i)
+{
+	uint64_t bytes = 0;
+
+	for (; i < run->n; i++)
+		bytes += run->plain[i].payload_bytes;
+	return bytes;
+}
+
 static void make_run(
 	struct run *run, struct fan *fan, enum leg_kind leg, struct rte_mbuf **pkts, uint16_t n)
 {
@@ -332,6 +349,8 @@ static void make_run(
 	for (uint16_t i = 0; i < n; i++)
 		add_plain(run, pkts[i]);
 	run->start = find_start(run, leg);
+	run->fresh_bytes = bytes_from(run, run->fresh);
+	run->start_bytes = bytes_from(run, run->start);
 }
 
 static void fetch_viewer(const struct peer_leg *l)
@@ -348,10 +367,26 @@ static struct peer_leg *viewer_at(const struct fan *fan, uint32_t i)
 	return fan->viewers[at < fan->n_viewers ? at : at - fan->n_viewers];
 }
 
-// Where a slow port or an empty pool cuts a round short, it does so at another viewer each time.
+static uint32_t common_divisor(uint32_t a, uint32_t b)
+{
+	while (b) {
+		uint32_t rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+// Where a slow port or an empty pool cuts a round short, it does so at another viewer each time: in
+// steps of about two fifths, and so that every viewer is first once before one is again.
 static void next_turn(struct fan *fan)
 {
-	fan->turn = (fan->turn + fan->n_viewers / 5 * 2 + 1) % fan->n_viewers;
+	uint32_t step = fan->n_viewers / 5 * 2 + 1;
+
+	while (common_divisor(step, fan->n_viewers) != 1)
+		step++;
+	fan->turn = (fan->turn + step) % fan->n_viewers;
 }
 
 static void send_to_all(struct worker *w, struct fan *fan, enum leg_kind leg, const struct run *run)

@@ -5,14 +5,18 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <rte_cycles.h>
+
 #include "dataplane/fanout/worker.h"
 
 enum {
 	LANE_SLOTS = 1024, // a power of two
-	// Packets times viewers of one run. More of one viewer's packets in a row cost less each;
-	// but all else waits until the run is through: 40,000 are about 5 ms.
-	RUN_SEALS = 40000,
-	STEP_SEALS = 40000,
+	// More of one viewer's packets in a row cost less each, but all else waits until a run is
+	// through: it is cut so that it takes about this time, and pictures are served no longer in
+	// one loop.
+	RUN_US = 4000,
+	STEP_US = 2000,
+	LEARN_SHIFT = 3, // of the measured cost of a seal, one part in eight is new
 	// A picture that waited longer is of no use: from the first of these on new access units
 	// are dropped, from the second on all of them.
 	LATE_MS = 100,
@@ -73,9 +77,21 @@ void lane_close(struct worker *w, uint16_t stream)
 // Return: for how long the next packet to be served has waited.
 static uint64_t age_ns(const struct worker *w, const struct fan *fan)
 {
+	uint64_t rx_ns;
+
 	if (!waiting(fan))
 		return 0;
-	return w->now_ns - packet_of(fan->waiting[fan->head % LANE_SLOTS])->rx_ns;
+	// Another worker, who handed it over, may have begun its loop later than we ours.
+	rx_ns = packet_of(fan->waiting[fan->head % LANE_SLOTS])->rx_ns;
+	return rx_ns < w->now_ns ? w->now_ns - rx_ns : 0;
+}
+
+// Whether the leg has its part of all places: one that floods does not shut out the others.
+static bool has_share(const struct worker *w, const struct fan *fan, uint32_t of)
+{
+	uint32_t n_legs = w->turns[LEG_VIDEO].n + 1;
+
+	return w->n_waiting >= of && waiting(fan) >= of / n_legs;
 }
 
 // Judged where an access unit begins, by what is left for all of it; within one only when there is
@@ -83,10 +99,10 @@ static uint64_t age_ns(const struct worker *w, const struct fan *fan)
 static bool shed_picture(const struct worker *w, struct fan *fan, const struct packet *p)
 {
 	uint64_t age_ms = age_ns(w, fan) / NS_PER_MS;
-	bool full = waiting(fan) == LANE_SLOTS || w->n_waiting >= WORKER_WAITING_MAX ||
-		    age_ms >= TOO_LATE_MS;
+	bool full = waiting(fan) == LANE_SLOTS || w->n_waiting >= WORKER_WAITING_HARD ||
+		    has_share(w, fan, WORKER_WAITING_MAX) || age_ms >= TOO_LATE_MS;
 	bool scarce = waiting(fan) > LANE_SLOTS / 4 * 3 ||
-		      w->n_waiting > WORKER_WAITING_MAX / 4 * 3 || age_ms >= LATE_MS;
+		      has_share(w, fan, WORKER_WAITING_MAX / 4 * 3) || age_ms >= LATE_MS;
 
 	if (fan->shedding && p->ts == fan->shed_ts)
 		return true;
@@ -101,6 +117,13 @@ static bool must_shed(
 	return leg == LEG_VIDEO ? shed_picture(w, fan, p) : waiting(fan) == LANE_SLOTS;
 }
 
+// Counted as the packets that viewers miss, as all drops of their media are.
+static void shed(struct worker *w, const struct fan *fan, struct rte_mbuf *m)
+{
+	w->counters->drops[DROP_OVERLOAD] += fan->n_viewers ? fan->n_viewers : 1;
+	rte_pktmbuf_free(m);
+}
+
 void lane_put(
 	struct worker *w, uint16_t slot, enum leg_kind leg, struct rte_mbuf **pkts, uint16_t n)
 {
@@ -113,7 +136,7 @@ void lane_put(
 	}
 	for (uint16_t i = 0; i < n; i++) {
 		if (must_shed(w, fan, leg, packet_of(pkts[i]))) {
-			worker_drop(w, pkts[i], DROP_OVERLOAD);
+			shed(w, fan, pkts[i]);
 			continue;
 		}
 		fan->waiting[fan->tail++ % LANE_SLOTS] = pkts[i];
@@ -125,36 +148,58 @@ void lane_put(
 	}
 }
 
-// Return: packets times viewers.
-static uint32_t serve_one(struct worker *w, enum leg_kind leg, unsigned int *n_served)
+// How many packets one run may have.
+static uint32_t run_length(const struct worker *w, uint32_t n_viewers)
+{
+	uint64_t run_cycles = w->counters->tsc_mhz * (uint64_t)RUN_US;
+	uint64_t n = run_cycles / ((uint64_t)n_viewers * (w->seal_cost ? w->seal_cost : 1));
+
+	return (uint32_t)(n < 1 ? 1 : n > WORKER_BURST ? WORKER_BURST : n);
+}
+
+// The engine, the port and the machine decide what a packet for a viewer costs.
+static void learn_cost(struct worker *w, uint64_t cycles, uint32_t n_seals)
+{
+	uint64_t cost = cycles / n_seals;
+
+	if (w->seal_cost == 0)
+		w->seal_cost = cost;
+	w->seal_cost += (cost >> LEARN_SHIFT) - (w->seal_cost >> LEARN_SHIFT);
+}
+
+// Return: how many packets.
+static uint16_t serve_one(struct worker *w, enum leg_kind leg)
 {
 	uint16_t slot = turns_pop(w, leg);
 	struct fan *fan = &w->streams[slot].fans[leg];
 	uint32_t n_viewers = fan->n_viewers ? fan->n_viewers : 1;
-	uint32_t most = RTE_MAX(RUN_SEALS / n_viewers, 1u);
+	uint32_t most = run_length(w, n_viewers);
 	struct rte_mbuf *pkts[WORKER_BURST];
+	uint64_t from = rte_rdtsc();
 	uint16_t n = 0;
 
-	while (n < WORKER_BURST && n < most && waiting(fan))
+	while (n < most && waiting(fan))
 		pkts[n++] = fan->waiting[fan->head++ % LANE_SLOTS];
 	w->n_waiting -= n;
 	fan->queued = waiting(fan) != 0;
 	if (fan->queued)
 		turns_push(w, leg, slot);
-	if (n)
-		fan_out(w, fan, leg, pkts, n);
-	*n_served += n;
-	return n * n_viewers;
+	if (n == 0)
+		return 0;
+	fan_out(w, fan, leg, pkts, n);
+	if (fan->n_viewers)
+		learn_cost(w, rte_rdtsc() - from, n * n_viewers);
+	return n;
 }
 
 unsigned int lane_serve(struct worker *w)
 {
-	unsigned int n_served = 0;
-	uint32_t seals = 0;
+	uint64_t until = rte_rdtsc() + w->counters->tsc_mhz * (uint64_t)STEP_US;
+	unsigned int n = 0;
 
 	while (w->turns[LEG_AUDIO].n)
-		serve_one(w, LEG_AUDIO, &n_served);
-	while (w->turns[LEG_VIDEO].n && seals < STEP_SEALS)
-		seals += serve_one(w, LEG_VIDEO, &n_served);
-	return n_served;
+		n += serve_one(w, LEG_AUDIO);
+	while (w->turns[LEG_VIDEO].n && (n == 0 || rte_rdtsc() < until))
+		n += serve_one(w, LEG_VIDEO);
+	return n;
 }

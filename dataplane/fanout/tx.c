@@ -8,7 +8,8 @@
 #include "dataplane/fanout/worker.h"
 
 enum {
-	TX_WAIT_US = 200, // 64 packets of 1200 bytes take 61 us at 10 Gbit/s
+	TX_WAIT_US = 200,      // 64 packets of 1200 bytes take 61 us at 10 Gbit/s
+	TX_WAIT_MAX_US = 1000, // of one burst, though the port moves: all else waits too
 };
 
 void tx_put(struct worker *w, struct rte_mbuf *m)
@@ -40,23 +41,22 @@ void tx_put_media(struct worker *w, struct rte_mbuf **pkts, uint16_t n, uint32_t
 static uint16_t send_rest(struct worker *w, uint16_t sent)
 {
 	const struct port_queue *q = &w->share->tx;
-	const uint64_t wait = rte_get_tsc_hz() / 1000000 * TX_WAIT_US;
-	uint64_t since = rte_rdtsc();
+	const uint64_t us = rte_get_tsc_hz() / 1000000;
+	const uint64_t from = rte_rdtsc();
+	uint64_t now = from, since = from;
 
 	w->counters->tx_waits++;
-	while (sent < w->n_tx && (w->tx_stalled || rte_rdtsc() - since < wait)) {
-		uint16_t n = rte_eth_tx_burst(q->port_id, q->queue, w->tx + sent, w->n_tx - sent);
+	while (sent < w->n_tx && now - since < us * TX_WAIT_US &&
+		now - from < us * TX_WAIT_MAX_US) {
+		uint16_t n;
 
-		if (n) {
-			since = rte_rdtsc();
-			w->tx_stalled = false;
-		} else if (w->tx_stalled) {
-			return sent;
-		}
-		sent += n;
 		rte_pause();
+		n = rte_eth_tx_burst(q->port_id, q->queue, w->tx + sent, w->n_tx - sent);
+		now = rte_rdtsc();
+		if (n)
+			since = now;
+		sent += n;
 	}
-	w->tx_stalled = sent < w->n_tx;
 	return sent;
 }
 
@@ -78,8 +78,15 @@ void tx_flush(struct worker *w)
 	if (w->n_tx == 0)
 		return;
 	sent = rte_eth_tx_burst(q->port_id, q->queue, w->tx, w->n_tx);
-	if (unlikely(sent < w->n_tx))
+	// It moved: what came before is over. It has stood still a whole wait: do not wait again.
+	if (sent)
+		w->tx_stalled = false;
+	if (unlikely(sent < w->n_tx) && !w->tx_stalled) {
+		uint16_t before = sent;
+
 		sent = send_rest(w, sent);
+		w->tx_stalled = sent == before;
+	}
 	for (uint16_t i = sent; i < w->n_tx; i++) {
 		w->tx_bytes -= w->tx[i]->pkt_len;
 		drop_unsent(w, w->tx[i]);

@@ -15,7 +15,7 @@
 enum {
 	HOUSE_MS = 10,
 	STATS_MS = 1000,
-	RX_A_LOOP = 512, // packets of one queue at most
+	RX_A_LOOP = 2 * PORT_RX_DESCS, // packets of one queue at most
 	IDLE_LOOPS = 64, // empty loops before the worker sleeps, in the idle mode that sleeps
 	NS_PER_MS = 1000000,
 };
@@ -33,10 +33,22 @@ void worker_drop(struct worker *w, struct rte_mbuf *m, enum drop_reason reason)
 	rte_pktmbuf_free(m);
 }
 
+static bool is_picture(struct rte_mbuf *m)
+{
+	return packet_of(m)->kind == PACKET_FAN && packet_of(m)->leg == LEG_VIDEO;
+}
+
 void worker_hand(struct worker *w, uint16_t to, struct rte_mbuf *m)
 {
-	if (to >= w->edge->n_workers || to == w->id ||
-		rte_ring_sp_enqueue(w->edge->workers[to].inbox[w->id], m) < 0) {
+	struct rte_ring *inbox;
+
+	if (to >= w->edge->n_workers || to == w->id) {
+		worker_drop(w, m, DROP_HANDOFF_FULL);
+		return;
+	}
+	inbox = w->edge->workers[to].inbox[w->id];
+	if ((is_picture(m) && rte_ring_free_count(inbox) <= WORKER_INBOX_SOUND) ||
+		rte_ring_sp_enqueue(inbox, m) < 0) {
 		worker_drop(w, m, DROP_HANDOFF_FULL);
 		return;
 	}

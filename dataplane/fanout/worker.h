@@ -27,6 +27,8 @@ enum {
 	WORKER_PREFIX_MAX = 8, // packets that lead an access unit, kept for viewers that wait
 	// Packets of all legs that may wait for their turn on one worker: a quarter of its pool.
 	WORKER_WAITING_MAX = 4096,
+	WORKER_WAITING_HARD = 8192, // whoever has little waiting may still come up to here
+	WORKER_INBOX_SOUND = 128,   // places of an inbox that pictures leave free
 	// Where a sealed payload begins in its mbuf: on a line, since the cipher writes whole ones.
 	WORKER_PAYLOAD_OFF = RTE_PKTMBUF_HEADROOM + REGION_LINE_BYTES,
 	WORKER_PAYLOAD_MAX_BYTES = RTE_MBUF_DEFAULT_BUF_SIZE - WORKER_PAYLOAD_OFF -
@@ -72,7 +74,7 @@ struct fan {
 	uint32_t n_viewers;
 	uint32_t cap;
 	uint32_t turn;		   // viewer that the next run begins with
-	struct rte_mbuf **waiting; // a ring of FAN_RING slots; NULL while the stream is none
+	struct rte_mbuf **waiting; // a ring of lane.c's; NULL while the stream is none
 	uint32_t head, tail;	   // free running; both within the ring modulo its size
 	bool queued;		   // in struct worker's list of legs that wait
 	bool shedding;		   // the access unit under way is being dropped
@@ -154,6 +156,7 @@ struct worker {
 	uint16_t n_batches;
 	struct turn_list turns[LEG_COUNT];
 	uint32_t n_waiting; // packets in all fans
+	uint64_t seal_cost; // TSC cycles that one packet for one viewer takes, send and all
 	struct rte_mbuf *tx[WORKER_TX_BATCH];
 	uint16_t n_tx;
 	uint64_t tx_bytes; // of what gathers in tx

@@ -477,6 +477,17 @@ unsigned int kit_sent_count(uint16_t worker)
 	return rte_ring_count(tx_rings[worker]);
 }
 
+bool kit_fill_port(uint16_t worker)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+
+	assert_non_null(m);
+	if (rte_ring_enqueue(tx_rings[worker], m) == 0)
+		return true;
+	rte_pktmbuf_free(m);
+	return false;
+}
+
 void kit_forget_one(uint16_t worker)
 {
 	void *m;

@@ -119,6 +119,10 @@ uint16_t kit_sent(uint16_t worker, struct net_addr *to, uint8_t pkt[KIT_PKT_BYTE
 uint16_t kit_sent_to(uint16_t worker, const struct net_addr *to, uint8_t pkt[KIT_PKT_BYTES]);
 unsigned int kit_sent_count(uint16_t worker);
 
+// One more frame of nobody's in what the worker sends to.
+// Return: whether there was room.
+bool kit_fill_port(uint16_t worker);
+
 // Sent datagrams of no interest: the next one, all.
 void kit_forget_one(uint16_t worker);
 void kit_forget_sent(uint16_t worker);
