@@ -126,6 +126,7 @@ struct packet {
 	uint16_t stream;
 	uint32_t generation;
 	uint32_t ts;	      // output
+	uint32_t frame;	      // access unit of the leg
 	uint64_t seq;	      // output
 	uint64_t rx_ns;	      // CLOCK_MONOTONIC of the loop that received it
 	uint16_t payload_off; // from the mbuf's data

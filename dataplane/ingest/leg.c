@@ -236,6 +236,41 @@ static void note_audio(struct leg *leg, const uint8_t *payload, unsigned int *ch
 	}
 }
 
+// An overtaken packet is of its neighbours' access unit when it has their timestamp, else of one of
+// its own between theirs: what was skipped there left a number for it.
+static uint32_t frame_between(const struct leg *leg, uint64_t seq, uint32_t ts)
+{
+	uint64_t below = seq - 1, above = seq + 1;
+	uint32_t frame;
+
+	while (above < leg->norm->next_seq && leg->recent[above % LEG_WINDOW].seq != above)
+		above++;
+	while (below + LEG_WINDOW > seq && leg->recent[below % LEG_WINDOW].seq != below)
+		below--;
+	frame = leg->recent[above % LEG_WINDOW].frame;
+	if (leg->recent[above % LEG_WINDOW].ts == ts)
+		return frame;
+	if (below + LEG_WINDOW <= seq)
+		return frame - (uint32_t)(above - seq);
+	if (leg->recent[below % LEG_WINDOW].ts == ts)
+		return leg->recent[below % LEG_WINDOW].frame;
+	below = leg->recent[below % LEG_WINDOW].frame + (seq - below);
+	return (int32_t)((uint32_t)below - frame) > 0 ? frame : (uint32_t)below;
+}
+
+// Before the output moves on.
+static void number_frame(struct leg *leg, struct leg_packet *p)
+{
+	uint64_t skipped = leg->norm->has_output ? p->seq - leg->norm->next_seq : 0;
+
+	if (p->begins)
+		leg->frame += 1 + (uint32_t)skipped;
+	p->frame = p->in_order ? leg->frame : frame_between(leg, p->seq, p->ts);
+	leg->recent[p->seq % LEG_WINDOW].seq = p->seq;
+	leg->recent[p->seq % LEG_WINDOW].ts = p->ts;
+	leg->recent[p->seq % LEG_WINDOW].frame = p->frame;
+}
+
 static void note_output(struct leg *leg, struct stream_clock *clock, const struct leg_packet *p,
 	uint64_t now_ns, unsigned int *changes)
 {
@@ -297,6 +332,7 @@ int leg_accept(struct leg *leg, struct stream_clock *clock, const struct net_add
 		.marker = p.marker,
 		.in_order = in_seq == leg->norm->in_highest };
 	out->begins = out->in_order && (!leg->norm->has_output || out->ts != leg->norm->last_ts);
+	number_frame(leg, out);
 	leg->state->packets++;
 	leg->state->bytes += pkt_bytes;
 	if (leg->kind == LEG_VIDEO)

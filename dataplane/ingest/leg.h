@@ -33,6 +33,13 @@ struct leg {
 	uint16_t probation_seq;
 	uint32_t frame_ts; // output timestamp of the key frame that came last
 	bool key_seen;	   // and that is this source's
+	uint32_t frame;	   // of the newest packet
+	// What was let in lately, by output sequence number.
+	struct {
+		uint64_t seq;
+		uint32_t ts;
+		uint32_t frame;
+	} recent[LEG_WINDOW];
 	// A sender report that came before its source's first packet: encoders send it first.
 	struct {
 		uint64_t ntp;
@@ -46,6 +53,10 @@ struct leg {
 struct leg_packet {
 	uint64_t seq; // output
 	uint32_t ts;  // output
+	// The access unit, counted since the leg was made; never falls from one sequence number to
+	// the next. Where packets are missing some numbers are left out: as many units may have
+	// been lost.
+	uint32_t frame;
 	uint16_t payload_off;
 	uint16_t payload_bytes;
 	bool marker;

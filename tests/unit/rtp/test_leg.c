@@ -320,6 +320,40 @@ static void no_number_is_given_twice(void **state)
 	free(given);
 }
 
+static uint32_t frame_of(struct leg_rig *r, uint16_t seq, uint32_t ts)
+{
+	assert_int_equal(leg_rig_give(r, seq, ts), 0);
+	return r->out.frame;
+}
+
+// Overtaken packets are numbered with their access unit, or between those beside them.
+static void frames_are_counted_whatever_the_order(void **state)
+{
+	struct leg_rig r;
+	uint32_t first, then;
+
+	leg_rig_init(&r, LEG_VIDEO);
+	first = frame_of(&r, 65530, 3000);
+	assert_int_equal(frame_of(&r, 65531, 3000), first);
+	assert_int_equal(frame_of(&r, 65532, 6000), first + 1);
+	// Of the one before, of the one that overtook it, and of none of these.
+	then = frame_of(&r, 0, 12000);
+	assert_int_equal(then, first + 1 + 4);
+	assert_int_equal(frame_of(&r, 65533, 6000), first + 1);
+	assert_int_equal(frame_of(&r, 65535, 12000), then);
+	assert_int_equal(frame_of(&r, 65534, 9000), first + 2);
+	assert_int_equal(frame_of(&r, 1, 12000), then);
+	assert_int_equal(frame_of(&r, 2, 15000), then + 1);
+	// A whole unit of two packets was overtaken.
+	assert_int_equal(frame_of(&r, 5, 21000), then + 4);
+	assert_int_equal(frame_of(&r, 4, 18000), then + 3);
+	assert_int_equal(frame_of(&r, 3, 18000), then + 3);
+	// An encoder that begins again is the next unit.
+	r.ssrc++;
+	assert_int_equal(frame_of(&r, 40000, 7), then + 5);
+	assert_int_equal(frame_of(&r, 40001, 7), then + 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,6 +365,7 @@ int main(void)
 		cmocka_unit_test(other_senders_wait_their_turn),
 		cmocka_unit_test(timestamp_jumps_are_anchored_anew),
 		cmocka_unit_test(no_number_is_given_twice),
+		cmocka_unit_test(frames_are_counted_whatever_the_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
