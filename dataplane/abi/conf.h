@@ -85,8 +85,11 @@ struct conf {
 		uint16_t n_addresses;
 		struct conf_nat nats[CONF_MAX_ADDRESSES]; // "public_address"
 		uint16_t n_nats;
-		uint16_t port; // UDP, default 8189
-		uint8_t dscp;  // 0 to 63, default 34 (AF41)
+		uint16_t port;		 // UDP, default 8189
+		uint8_t dscp;		 // 0 to 63, default 34 (AF41)
+		uint16_t history_mib;	 // of a video leg, default 8
+		uint16_t repair_percent; // of a leg's bit rate, default 50; 0: NACKs are not
+					 // answered
 	} media;
 	struct {
 		uint16_t first_port; // even, default 20000

@@ -135,6 +135,12 @@ const struct conf_option conf_options[] = {
 		"UDP port of all media, ICE and DTLS with the viewers"),
 	NUMBER(media, dscp, 0, 63, 34,
 		"DSCP of the packets sent; 34 is AF41"),
+	NUMBER(media, history_mib, 1, 1024, 8,
+		"Memory for the packets that a stream's video sent lately, in MiB: what viewers have "
+		"again, and what one that joins begins with"),
+	NUMBER(media, repair_percent, 0, 200, 50,
+		"What a viewer that reports loss is sent again at most, in percent of the stream's "
+		"bit rate; 0: nothing"),
 
 	NUMBER(ingest, first_port, 2, 65534, 20000,
 		"First UDP port of the RTP legs that come in; even"),

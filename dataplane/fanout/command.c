@@ -109,6 +109,9 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 	if (rc < 0)
 		return rc;
 	rc = lane_open(w, c->slot);
+	if (rc == 0 && conf.owner == w->id)
+		rc = keep_open(w, c->slot, conf.generation,
+			(const bool[]){ conf.legs[0].present, conf.legs[1].present });
 	if (rc < 0)
 		return rc;
 	if (fresh && conf.owner == w->id && !state_is_of(shared, conf.generation)) {
@@ -142,6 +145,8 @@ static int stream_remove(struct worker *w, const struct ring_command *c)
 		return -EBUSY;
 	unmap_ports(w, c->slot);
 	lane_close(w, c->slot);
+	if (s->owner == w->id)
+		keep_close(w, c->slot);
 	s->generation = 0;
 	return 0;
 }

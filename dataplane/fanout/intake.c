@@ -93,6 +93,7 @@ static void accept_rtp(struct worker *w, struct rte_mbuf *m, const struct frame 
 		refuse(w, m, rc);
 		return;
 	}
+	keep_packet(w, ref.stream, ref.leg, &p, pkt + p.payload_off);
 	gather(w, m, f, ref, &p);
 	if (changes)
 		tell_changes(w, ref.stream, ref.leg, changes);

@@ -152,6 +152,7 @@ void worker_fini(struct worker *w)
 	for (int leg = 0; leg < LEG_COUNT; leg++)
 		free(w->turns[leg].slots);
 	empty_inboxes(w);
+	keep_fini(w);
 	rte_pktmbuf_free_bulk(w->tx, w->n_tx);
 	srtp_engine_destroy(w->engine);
 	slab_fini(&w->peer_slab);
@@ -239,6 +240,7 @@ static void keep_house(struct worker *w)
 	w->house_ns = w->now_ns;
 	w->counters->heartbeat_ns = w->now_ns;
 	intake_house(w);
+	keep_tidy(w);
 }
 
 // In control's order: what it injected before a command leaves before that command is obeyed. Else

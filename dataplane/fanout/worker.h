@@ -12,6 +12,7 @@
 
 #include "dataplane/abi/conf.h"
 #include "dataplane/abi/region.h"
+#include "dataplane/fanout/keep.h"
 #include "dataplane/ingest/clock.h"
 #include "dataplane/ingest/leg.h"
 #include "dataplane/peer/endpoints.h"
@@ -59,6 +60,7 @@ struct edge {
 	atomic_bool stop;
 	// Bit w of viewers_on[stream]: worker w has viewers of it. Writer: worker w, its own bit.
 	_Atomic uint32_t *viewers_on;
+	_Atomic(struct keep *) *kept; // by stream slot; writer: its owner
 };
 
 // Which stream and leg a UDP port feeds; stream 0xffff: none.
@@ -144,6 +146,7 @@ struct worker {
 	struct stream *streams; // by slot
 	struct peer **peers;	// by slot; NULL: not of this worker
 	struct slab peer_slab;
+	struct keep *kept_dead;	   // withdrawn, and not yet freed
 	struct ingest_ref *ingest; // by UDP port, host byte order
 	uint32_t report_at;	   // slot at which the next round of reports goes on
 	uint64_t report_ns;

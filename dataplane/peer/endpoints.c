@@ -114,3 +114,13 @@ void endpoints_offline(struct endpoints *e, uint16_t reader)
 {
 	rte_rcu_qsbr_thread_offline(e->qsbr, reader);
 }
+
+uint64_t endpoints_leave(struct endpoints *e)
+{
+	return rte_rcu_qsbr_start(e->qsbr);
+}
+
+bool endpoints_left(const struct endpoints *e, uint64_t token)
+{
+	return rte_rcu_qsbr_check(e->qsbr, token, false) == 1;
+}

@@ -2,6 +2,7 @@
 // Readers take no lock and never wait; adding and removing is rare and locks the writers only.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/abi/net.h"
@@ -30,6 +31,11 @@ int endpoints_find(const struct endpoints *, const struct net_addr *, struct end
 
 // A reader says that it holds nothing it found before. Once a loop.
 void endpoints_quiesce(struct endpoints *, uint16_t reader);
+
+// Something that readers may have found before now is out of their sight.
+// Return: what endpoints_left says of it: whether all of them have quiesced since.
+uint64_t endpoints_leave(struct endpoints *);
+bool endpoints_left(const struct endpoints *, uint64_t token);
 
 // A reader comes and goes; one that stays away keeps removed entries from being used again.
 void endpoints_online(struct endpoints *, uint16_t reader);

@@ -55,6 +55,8 @@ static const struct row {
 		NET_IPV6 },
 	{ "media", "port", "65535", FIELD(media.port), 65535 },
 	{ "media", "dscp", "63", FIELD(media.dscp), 63 },
+	{ "media", "history_mib", "1024", FIELD(media.history_mib), 1024 },
+	{ "media", "repair_percent", "0", FIELD(media.repair_percent), 0 },
 	{ "ingest", "first_port", "20002", FIELD(ingest.first_port), 20002 },
 	{ "ingest", "last_port", "65535", FIELD(ingest.last_port), 65535 },
 	{ "http", "address", "127.0.0.1", FIELD(http.address.family), NET_IPV4 },
@@ -137,6 +139,8 @@ static void test_defaults(void **state)
 	assert_int_equal(conf->media.n_addresses, 0);
 	assert_int_equal(conf->media.port, 8189);
 	assert_int_equal(conf->media.dscp, 34);
+	assert_int_equal(conf->media.history_mib, 8);
+	assert_int_equal(conf->media.repair_percent, 50);
 	assert_int_equal(conf->ingest.first_port, 20000);
 	assert_int_equal(conf->ingest.last_port, 29999);
 	assert_int_equal(conf->http.address.family, NET_IPV6);

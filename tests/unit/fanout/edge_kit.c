@@ -85,6 +85,8 @@ static void conf_make(struct conf *conf)
 	conf->dataplane.n_cores = KIT_WORKERS;
 	conf->media.port = KIT_MEDIA_PORT;
 	conf->media.dscp = 34;
+	conf->media.history_mib = 1;
+	conf->media.repair_percent = 50;
 }
 
 static int start_workers(void)
@@ -99,7 +101,9 @@ static int start_workers(void)
 		.max_payload = 1500 - REGION_OVERHEAD_BYTES,
 		.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.ntp_base = 0xe5000000ULL << 32,
-		.viewers_on = kit.viewers_on };
+		.viewers_on = kit.viewers_on,
+		.kept = keep_table(KIT_STREAMS) };
+	assert_non_null(kit.edge.kept);
 	if (endpoints_create(KIT_PEERS, KIT_WORKERS, &kit.edge.endpoints) < 0)
 		return -1;
 	for (uint16_t w = 0; w < KIT_WORKERS; w++) {
@@ -123,6 +127,7 @@ static void end_workers(void)
 		endpoints_offline(kit.edge.endpoints, w);
 		kit_forget_sent(w);
 	}
+	keep_table_free(kit.edge.kept, KIT_STREAMS);
 	endpoints_destroy(kit.edge.endpoints);
 	close(kit.edge.wake_fd);
 }
