@@ -228,7 +228,7 @@ static bool begin(struct worker *w, struct sealing *s, struct peer_leg *l, uint6
 		no_room(w, l);
 		return false;
 	}
-	peer_leg_begin(l, seq);
+	peer_leg_begin(l, seq, NULL);
 	l->state->first_tx_ns = w->now_ns;
 	return true;
 }

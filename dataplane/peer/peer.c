@@ -50,6 +50,15 @@ static bool state_adds_up(const struct region_peer_leg_state *s)
 	       s->index_shift > -limit && s->index_shift < limit;
 }
 
+// A viewer with new keys goes on under them; what went before them is not sent again.
+static void resume_epoch(struct peer_leg *l)
+{
+	l->epochs[0] = (struct peer_epoch){ .first_index = (int64_t)l->state->next_index,
+		.index_shift = l->index_shift };
+	l->n_epochs = 1;
+	l->numbered = 1;
+}
+
 static int make_leg(struct peer *p, enum leg_kind leg, const struct region_peer_leg *conf,
 	struct region_peer_leg_state *state)
 {
@@ -71,6 +80,8 @@ static int make_leg(struct peer *p, enum leg_kind leg, const struct region_peer_
 	l->index_shift = state->index_shift;
 	l->first_index = (int64_t)state->first_index;
 	l->started = state->started;
+	if (l->started)
+		resume_epoch(l);
 	l->rtp_hdr_bytes = put_rtp(l->hdr, conf);
 	put_path(l, &p->frame);
 	// An index of 0 would never be valid SRTCP for the libsrtp2 engine; both start at 1.
@@ -129,6 +140,8 @@ void peer_rejoin(struct peer *p)
 
 		l->started = 0;
 		p->legs[leg].started = 0;
+		p->legs[leg].numbered = 0;
+		p->legs[leg].n_epochs = 0;
 		if (l->next_index)
 			l->rtcp_index += REGION_RTCP_JUMP;
 	}
@@ -171,14 +184,53 @@ void peer_destroy(struct peer *p)
 	slab_put(p->slab, p);
 }
 
-void peer_leg_begin(struct peer_leg *l, uint64_t seq)
+static uint64_t first_index_of(const struct peer_leg *l)
 {
 	uint64_t next = l->state->next_index;
 
-	l->first_index = (int64_t)(next ? next + REGION_INDEX_JUMP : l->seq_base);
+	if (next == 0)
+		return l->seq_base;
+	return l->numbered ? next : next + REGION_INDEX_JUMP;
+}
+
+void peer_leg_begin(struct peer_leg *l, uint64_t seq, const struct draw *draw)
+{
+	l->first_index = (int64_t)first_index_of(l);
 	l->index_shift = l->first_index - (int64_t)seq;
 	l->started = 1;
+	l->numbered = 1;
+	l->epochs[1] = l->epochs[0];
+	l->epochs[0] = (struct peer_epoch){ .first_index = l->first_index,
+		.index_shift = l->index_shift,
+		.draw = draw ? *draw : (struct draw){ 0 } };
+	l->n_epochs = l->n_epochs < PEER_EPOCHS ? l->n_epochs + 1 : PEER_EPOCHS;
 	l->state->first_index = (uint64_t)l->first_index;
 	l->state->index_shift = l->index_shift;
 	l->state->started = 1;
+}
+
+void peer_leg_close_up(struct peer_leg *l, uint64_t seq, uint32_t frame)
+{
+	struct draw *d = &l->epochs[0].draw;
+
+	l->first_index = (int64_t)seq + l->index_shift;
+	d->live = frame;
+	d->open = false;
+}
+
+int peer_leg_locate(
+	const struct peer_leg *l, uint64_t index, uint64_t *seq, const struct draw **draw)
+{
+	if (!l->started || index >= l->state->next_index)
+		return -ENOENT;
+	for (int i = 0; i < l->n_epochs; i++) {
+		const struct peer_epoch *e = &l->epochs[i];
+
+		if ((int64_t)index < e->first_index)
+			continue;
+		*seq = (uint64_t)((int64_t)index - e->index_shift);
+		*draw = &e->draw;
+		return 0;
+	}
+	return -ENOENT;
 }

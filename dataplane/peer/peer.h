@@ -16,6 +16,8 @@ enum {
 	// Fixed header, 0xBEDE and length, id byte and MID, filled up to a word.
 	PEER_RTP_HDR_MAX_BYTES = 12 + 4 + 20,
 	PEER_HDR_ROOM_BYTES = 2 * REGION_LINE_BYTES, // copied by lines
+	PEER_EPOCHS = 2,
+	PEER_FIR_SENDERS = 2, // whose requests are told apart from repetitions
 };
 
 static_assert(FRAME_HDR_MAX_BYTES + PEER_RTP_HDR_MAX_BYTES <= PEER_HDR_ROOM_BYTES,
@@ -23,6 +25,23 @@ static_assert(FRAME_HDR_MAX_BYTES + PEER_RTP_HDR_MAX_BYTES <= PEER_HDR_ROOM_BYTE
 
 static_assert(40 + 8 + PEER_RTP_HDR_MAX_BYTES + SRTP_TAG_MAX_BYTES == REGION_OVERHEAD_BYTES,
 	"control judges packet sizes by it");
+
+// How the timestamps of a catch-up are drawn together: a function of the frame, so that a packet
+// that is sent again is the same to the bit.
+struct draw {
+	uint32_t last;	  // frame with which the viewer has caught up
+	uint32_t last_ts; // its timestamp, of the stream's output
+	uint32_t step;	  // between the frames up to it; 0: nothing is drawn
+	uint32_t live;	  // from this frame on nothing is; unless open
+	bool open;
+};
+
+// A stretch of a leg's output with one distance between its indices and the stream's numbers.
+struct peer_epoch {
+	int64_t first_index;
+	int64_t index_shift;
+	struct draw draw;
+};
 
 // What sealing one packet of one leg takes, and no more: the fan-out walks these, two or three
 // lines a viewer.
@@ -42,7 +61,13 @@ struct peer_leg {
 	uint8_t enabled;
 	uint8_t started;
 	uint32_t ssrc;
-	uint32_t fan_at; // place in the stream's list of this worker
+	uint32_t fan_at;  // place in the stream's list of this worker, or among its catch-ups
+	uint8_t catching; // up: the fan-out passes it over, for fanout/start.c sends to it
+	uint8_t numbered; // next_index is this process's own, and exact
+	uint8_t n_epochs;
+	uint8_t key_backoff;		       // how often key frames were asked for again, of late
+	uint64_t key_again_ns;		       // not before then is one sent again
+	struct peer_epoch epochs[PEER_EPOCHS]; // newest first
 };
 
 struct peer {
@@ -57,6 +82,11 @@ struct peer {
 	uint32_t stream_generation;
 	uint16_t slot;
 	uint16_t stream;
+	uint8_t n_firs;
+	struct {
+		uint32_t sender;
+		uint8_t seq;
+	} firs[PEER_FIR_SENDERS]; // newest first (RFC 5104 4.3.1)
 	char cname[REGION_CNAME_MAX + 1];
 };
 
@@ -84,10 +114,37 @@ void peer_set_next_hop(struct peer *, const uint8_t mac[6]);
 // NULL is fine. Keys are wiped.
 void peer_destroy(struct peer *);
 
-// The leg's first packet has the first of its sequence numbers, or one past all that may have left
-// before.
-// seq: that packet's, of the stream's output.
-void peer_leg_begin(struct peer_leg *, uint64_t seq);
+// An epoch begins. The leg's first packet has the first of its sequence numbers; a later one's the
+// next; after another process the one past all that may have left.
+// seq:  that packet's, of the stream's output.
+// draw: NULL: none.
+void peer_leg_begin(struct peer_leg *, uint64_t seq, const struct draw *);
+
+// From now on the fan-out sends, with the stream's own timestamps.
+// seq:   of the next packet: what is older goes out on demand alone.
+// frame: of the newest packet that was sent; nothing is drawn in it any more.
+void peer_leg_close_up(struct peer_leg *, uint64_t seq, uint32_t frame);
+
+// Which packet of the stream went out under an index.
+// draw:   borrowed until an epoch begins.
+// Return: 0; -ENOENT none, or longer ago than is remembered.
+int peer_leg_locate(
+	const struct peer_leg *, uint64_t index, uint64_t *seq, const struct draw **draw);
+
+// The timestamp with which a packet goes out. Rises with the frame whatever the source does, until
+// the stream's own is past what was drawn.
+// ts:     of the stream's output, as all timestamps here.
+static inline uint32_t draw_ts(const struct draw *d, uint32_t frame, uint32_t ts)
+{
+	int32_t ahead = (int32_t)(frame - d->last);
+	uint32_t least = d->last_ts + (uint32_t)ahead;
+
+	if (d->step == 0 || (!d->open && (int32_t)(frame - d->live) >= 0))
+		return ts;
+	if (ahead <= 0)
+		return d->last_ts + (uint32_t)ahead * d->step;
+	return (int32_t)(ts - least) > 0 ? ts : least;
+}
 
 // The headers of one packet, but for a checksum over the payload.
 // at:    where the frame begins; PEER_HDR_ROOM_BYTES may be written, the payload comes after.
