@@ -20,7 +20,7 @@
 #define REGION_MAGIC 0x656361726c6c696dULL // "millrace" in memory
 
 enum {
-	REGION_ABI_VERSION = 6,
+	REGION_ABI_VERSION = 7,
 	REGION_LINE_BYTES = 64,
 	REGION_MAX_WORKERS = 16,
 	REGION_MAX_PEERS = 65536,
@@ -35,8 +35,9 @@ enum {
 	REGION_EVENT_SLOTS = 4096,
 	REGION_PACKET_SLOTS = 512,
 	// What an RTP payload grows by at most on its way to a viewer, from the IP header up: IPv6,
-	// UDP, RTP header with a MID extension, tag.
-	REGION_OVERHEAD_BYTES = 40 + 8 + 36 + SRTP_TAG_MAX_BYTES,
+	// UDP, RTP header with a MID extension, what a retransmission has in front (RFC 4588 4),
+	// tag.
+	REGION_OVERHEAD_BYTES = 40 + 8 + 36 + 2 + SRTP_TAG_MAX_BYTES,
 	// How far a data plane that takes the region up goes on behind the recorded indices. More
 	// than a worker may have used and not recorded when it died; less than what receivers take
 	// for a new source (RFC 3550 A.1: 3000) or guess the ROC wrong over (RFC 3711 3.3.1:
@@ -158,7 +159,12 @@ struct region_peer_leg {
 	uint32_t ssrc;	   // host byte order
 	uint32_t ts_base;  // random: output timestamp + this
 	uint16_t seq_base; // random below 32768: SEQ of the first packet (RFC 3711 3.3.1)
-	uint16_t zero;
+	// Retransmission of video (RFC 4588), with the MID of the leg.
+	uint16_t rtx_seq_base;	  // as seq_base
+	uint32_t rtx_ssrc;	  // 0: a packet goes out again as it was
+	uint8_t rtx_payload_type; // with rtx_ssrc
+	uint8_t nack;		  // generic NACK was agreed on
+	uint8_t zero[2];
 };
 
 // Control: rw, only while no command for the peer is under way. Worker: ro, on command.
@@ -191,6 +197,37 @@ struct region_peer_session {
 	uint64_t created_ns;	      // CLOCK_MONOTONIC
 };
 
+// Why a packet that a viewer asked for again was not sent. The names are what the API and metrics
+// show.
+#define REGION_MISSES(X)                                                            \
+	X(UNASKED, "not_negotiated")                                                \
+	X(RTX, "retransmission") /* NACK for the SSRC of retransmissions */         \
+	X(FLOOD, "too_many")	 /* asked for more in a second than is looked at */ \
+	X(NEVER, "never_sent")                                                      \
+	X(GONE, "too_old")	   /* longer ago than is kept or of use */          \
+	X(REPEATED, "just_resent") /* the resend may be under way still */          \
+	X(BUDGET, "over_budget")   /* of [media] repair_percent */                  \
+	X(BUSY, "overload")	   /* the worker is behind with what is new */
+
+enum region_miss {
+#define X(name, text) REGION_MISS_##name,
+	REGION_MISSES(X)
+#undef X
+		REGION_MISS_COUNT,
+};
+
+// Return: the text of a reason; "?" past the end.
+static inline const char *region_miss_name(unsigned int miss)
+{
+	static const char *const names[] = {
+#define X(name, text) text,
+		REGION_MISSES(X)
+#undef X
+	};
+
+	return miss < REGION_MISS_COUNT ? names[miss] : "?";
+}
+
 // Of one leg of one viewer (worker: rw; control: ro). The first line is the hot one.
 // index of the next packet = output seq + index_shift; it never falls, whoever restarts.
 struct region_peer_leg_state {
@@ -221,6 +258,11 @@ struct region_peer_leg_state {
 	uint32_t zero3;
 	uint64_t plis;
 	uint64_t firs;
+
+	uint64_t nacks;			    // packets that came
+	uint64_t resent;		    // packets that left again
+	uint64_t resent_bytes;		    // of RTP payload
+	uint64_t missed[REGION_MISS_COUNT]; // that were asked for
 };
 
 // (worker: rw; control: ro)
@@ -232,6 +274,8 @@ struct region_peer_state {
 	uint32_t n_marks;
 	struct srtp_rtcp_mark marks[SRTP_RTCP_SOURCES_MAX];
 	struct region_peer_leg_state legs[LEG_COUNT];
+	// Video's SSRC of retransmissions, as a leg of its own without epochs.
+	struct region_peer_leg_state rtx;
 };
 
 struct region_peer {

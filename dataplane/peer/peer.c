@@ -59,11 +59,10 @@ static void resume_epoch(struct peer_leg *l)
 	l->numbered = 1;
 }
 
-static int make_leg(struct peer *p, enum leg_kind leg, const struct region_peer_leg *conf,
+static int make_leg(struct peer *p, struct peer_leg *l, const struct region_peer_leg *conf,
 	struct region_peer_leg_state *state)
 {
 	bool with_mid = conf->mid_ext_id != 0;
-	struct peer_leg *l = &p->legs[leg];
 
 	*l = (struct peer_leg){ .state = state, .enabled = conf->enabled, .slot = p->slot };
 	if (!conf->enabled)
@@ -90,6 +89,30 @@ static int make_leg(struct peer *p, enum leg_kind leg, const struct region_peer_
 	return 0;
 }
 
+static int make_rtx(
+	struct peer *p, const struct region_peer_leg *video, struct region_peer_leg_state *state)
+{
+	struct region_peer_leg conf = *video;
+
+	conf.enabled = video->enabled && video->rtx_ssrc;
+	conf.ssrc = video->rtx_ssrc;
+	conf.payload_type = video->rtx_payload_type;
+	conf.seq_base = video->rtx_seq_base;
+	return make_leg(p, &p->rtx, &conf, state);
+}
+
+static void set_session(struct peer *p, uint16_t profile)
+{
+	uint8_t tag_bytes = srtp_profile_sizes(profile).tag_bytes;
+
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		p->legs[leg].srtp = p->srtp;
+		p->legs[leg].tag_bytes = tag_bytes;
+	}
+	p->rtx.srtp = p->srtp;
+	p->rtx.tag_bytes = tag_bytes;
+}
+
 int peer_create(struct slab *slab, struct region_peer *shared, uint16_t slot,
 	struct srtp_engine *engine, uint8_t dscp, enum frame_checksum checksum, struct peer **out)
 {
@@ -114,14 +137,16 @@ int peer_create(struct slab *slab, struct region_peer *shared, uint16_t slot,
 		.stream_generation = conf.stream_generation };
 	memcpy(p->cname, conf.cname, REGION_CNAME_MAX);
 	rc = frame_template_make(&p->frame, &conf.path, dscp, checksum);
-	for (int leg = 0; rc == 0 && leg < LEG_COUNT; leg++)
-		rc = make_leg(p, leg, &conf.legs[leg], &shared->state.legs[leg]);
+	for (int leg = 0; rc == 0 && leg < LEG_COUNT; leg++) {
+		rc = make_leg(p, &p->legs[leg], &conf.legs[leg], &shared->state.legs[leg]);
+		p->repair[leg].nack = conf.legs[leg].nack;
+	}
+	if (rc == 0)
+		rc = make_rtx(p, &conf.legs[LEG_VIDEO], &shared->state.rtx);
 	if (rc == 0)
 		rc = srtp_session_create(engine, conf.profile, &conf.local, &conf.remote, &p->srtp);
-	for (int leg = 0; rc == 0 && leg < LEG_COUNT; leg++) {
-		p->legs[leg].srtp = p->srtp;
-		p->legs[leg].tag_bytes = srtp_profile_sizes(conf.profile).tag_bytes;
-	}
+	if (rc == 0)
+		set_session(p, conf.profile);
 	explicit_bzero(&conf, sizeof(conf));
 	if (rc < 0) {
 		slab_put(slab, p);
@@ -145,6 +170,8 @@ void peer_rejoin(struct peer *p)
 		if (l->next_index)
 			l->rtcp_index += REGION_RTCP_JUMP;
 	}
+	if (s->rtx.next_index)
+		s->rtx.rtcp_index += REGION_RTCP_JUMP;
 	if (s->marks_key_id == p->key_id)
 		srtp_rtcp_resume(p->srtp, s->marks, s->n_marks);
 }
@@ -164,6 +191,7 @@ int peer_repath(struct peer *p, struct region_peer *shared, uint8_t dscp)
 	p->frame = frame;
 	for (int leg = 0; leg < LEG_COUNT; leg++)
 		put_path(&p->legs[leg], &frame);
+	put_path(&p->rtx, &frame);
 	p->remote = path.remote;
 	return 0;
 }
@@ -174,6 +202,7 @@ void peer_set_next_hop(struct peer *p, const uint8_t mac[6])
 	memcpy(p->frame.hdr, mac, 6);
 	for (int leg = 0; leg < LEG_COUNT; leg++)
 		memcpy(p->legs[leg].hdr, mac, 6);
+	memcpy(p->rtx.hdr, mac, 6);
 }
 
 void peer_destroy(struct peer *p)
@@ -216,6 +245,16 @@ void peer_leg_close_up(struct peer_leg *l, uint64_t seq, uint32_t frame)
 	l->first_index = (int64_t)seq + l->index_shift;
 	d->live = frame;
 	d->open = false;
+}
+
+// Written down before anything is sealed with it; behind another process it leaps, as the legs do.
+uint64_t peer_rtx_take(struct peer *p)
+{
+	uint64_t index = first_index_of(&p->rtx);
+
+	p->rtx.numbered = 1;
+	p->rtx.state->next_index = index + 1;
+	return index;
 }
 
 int peer_leg_locate(

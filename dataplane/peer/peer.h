@@ -15,15 +15,18 @@ enum {
 	PEER_MID_MAX_BYTES = 16, // what a one-byte header extension holds (RFC 8285 4.2)
 	// Fixed header, 0xBEDE and length, id byte and MID, filled up to a word.
 	PEER_RTP_HDR_MAX_BYTES = 12 + 4 + 20,
+	PEER_OSN_BYTES = 2, // in front of a retransmission's payload (RFC 4588 4)
 	PEER_HDR_ROOM_BYTES = 2 * REGION_LINE_BYTES, // copied by lines
 	PEER_EPOCHS = 2,
+	PEER_RECENT = 128,    // resends that are remembered for a round trip; a power of two
 	PEER_FIR_SENDERS = 2, // whose requests are told apart from repetitions
 };
 
 static_assert(FRAME_HDR_MAX_BYTES + PEER_RTP_HDR_MAX_BYTES <= PEER_HDR_ROOM_BYTES,
 	"all headers of a packet");
 
-static_assert(40 + 8 + PEER_RTP_HDR_MAX_BYTES + SRTP_TAG_MAX_BYTES == REGION_OVERHEAD_BYTES,
+static_assert(40 + 8 + PEER_RTP_HDR_MAX_BYTES + PEER_OSN_BYTES + SRTP_TAG_MAX_BYTES ==
+		      REGION_OVERHEAD_BYTES,
 	"control judges packet sizes by it");
 
 // How the timestamps of a catch-up are drawn together: a function of the frame, so that a packet
@@ -70,8 +73,24 @@ struct peer_leg {
 	struct peer_epoch epochs[PEER_EPOCHS]; // newest first
 };
 
+// What a viewer may ask for again of a leg, for now. fanout/repair.c keeps it.
+struct peer_repair {
+	bool nack;	       // agreed on
+	int64_t budget_bytes;  // that may be sent again; below 0 for a while after the last one
+	uint64_t budget_ns;    // when it was reckoned; 0: never
+	uint32_t attention;    // requests that are still looked at
+	uint64_t attention_ns; // when it was reckoned; 0: never
+	struct {
+		uint32_t index; // the low bits
+		uint32_t ms;	// of CLOCK_MONOTONIC
+	} recent[PEER_RECENT];	// by the lowest bits of the index
+};
+
 struct peer {
 	struct peer_leg legs[LEG_COUNT];
+	struct peer_leg rtx; // of video; its timestamps are those of the leg
+	struct peer_repair repair[LEG_COUNT];
+	uint32_t rtt_us; // smoothed over all reports; 0: unknown
 	struct slab *slab;
 	struct srtp_session *srtp;
 	struct region_peer_state *state; // rw
@@ -124,6 +143,9 @@ void peer_leg_begin(struct peer_leg *, uint64_t seq, const struct draw *);
 // seq:   of the next packet: what is older goes out on demand alone.
 // frame: of the newest packet that was sent; nothing is drawn in it any more.
 void peer_leg_close_up(struct peer_leg *, uint64_t seq, uint32_t frame);
+
+// The index of the next retransmission, used up by this call.
+uint64_t peer_rtx_take(struct peer *);
 
 // Which packet of the stream went out under an index.
 // draw:   borrowed until an epoch begins.

@@ -229,7 +229,7 @@ static void each_problem_names_its_remedy(void **state)
 			"37 packets with the wrong payload type, last from 198.18.77.2:5000: "
 			"expected 96; set -payload_type 96" },
 		{ DROP_INGEST_LONG, 1,
-			"1 packet too long, last from 198.18.77.2:5000: expected at most 1412 "
+			"1 packet too long, last from 198.18.77.2:5000: expected at most 1410 "
 			"bytes "
 			"of RTP; set pkt_size=1200 in FFmpeg's rtp:// URL, or mtu=1200 on "
 			"GStreamer's payloader" },
@@ -301,10 +301,10 @@ static void commands_follow_address_profile_and_path(void **state)
 	assert_int_equal(json_unpack(doc, "{s:{s:s,s:s}}", "commands", "ffmpeg", &ffmpeg,
 				 "gstreamer", &gstreamer),
 		0);
-	assert_non_null(strstr(ffmpeg, "'rtp://[fd77::1]:20000?pkt_size=1192'"));
+	assert_non_null(strstr(ffmpeg, "'rtp://[fd77::1]:20000?pkt_size=1190'"));
 	assert_non_null(strstr(ffmpeg, "-profile:v main "));
 	assert_null(strstr(ffmpeg, "libopus"));
-	assert_non_null(strstr(gstreamer, "mtu=1192 pt=96"));
+	assert_non_null(strstr(gstreamer, "mtu=1190 pt=96"));
 	assert_non_null(strstr(gstreamer, "profile=main ! rtph264pay"));
 	assert_non_null(strstr(gstreamer, "udpsink host=fd77::1 port=20000"));
 	json_decref(doc);
