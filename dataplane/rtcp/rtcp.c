@@ -10,6 +10,9 @@ enum {
 	SENDER_BYTES = 24, // SSRC and sender information
 	REPORT_BYTES = 24,
 	SDES_CNAME = 1,
+	FORMAT_NACK = 1,
+	FEEDBACK_BYTES = 8, // SSRCs of sender and media
+	NACK_BYTES = 4,
 };
 
 static uint16_t get16(const uint8_t *at)
@@ -120,6 +123,18 @@ bool rtcp_sender_get(const struct rtcp_packet *p, uint32_t *ssrc, uint64_t *ntp,
 	*ssrc = get32(p->body);
 	*ntp = (uint64_t)get32(p->body + 4) << 32 | get32(p->body + 8);
 	*ts = get32(p->body + 12);
+	return true;
+}
+
+bool rtcp_nack_get(const struct rtcp_packet *p, unsigned int i, struct rtcp_nack *out)
+{
+	uint32_t off = FEEDBACK_BYTES + i * NACK_BYTES;
+
+	if (p->type != RTCP_RTPFB || p->count != FORMAT_NACK || off + NACK_BYTES > p->body_bytes)
+		return false;
+	*out = (struct rtcp_nack){ .ssrc = get32(p->body + 4),
+		.pid = get16(p->body + off),
+		.blp = get16(p->body + off + 2) };
 	return true;
 }
 

@@ -58,6 +58,17 @@ bool rtcp_report_get(const struct rtcp_packet *, unsigned int i, struct rtcp_rep
 // ntp: 32.32 fixed point, host byte order.
 bool rtcp_sender_get(const struct rtcp_packet *, uint32_t *ssrc, uint64_t *ntp, uint32_t *ts);
 
+// One entry of a generic NACK (RFC 4585 6.2.1): pid, and pid + i + 1 for each bit i of blp.
+struct rtcp_nack {
+	uint32_t ssrc; // whose packets
+	uint16_t pid;
+	uint16_t blp;
+};
+
+// The i-th entry of a NACK.
+// Return: false when it is not there.
+bool rtcp_nack_get(const struct rtcp_packet *, unsigned int i, struct rtcp_nack *out);
+
 // What a sender report says (6.4.1).
 struct rtcp_sender {
 	uint32_t ssrc;

@@ -13,6 +13,17 @@ static void must(bool holds)
 		abort();
 }
 
+static void nacks_must_hold(const struct rtcp_packet *p)
+{
+	struct rtcp_nack nack;
+	unsigned int n = 0;
+
+	while (rtcp_nack_get(p, n, &nack))
+		n++;
+	must(n == 0 || (p->type == RTCP_RTPFB && p->count == 1 && 8 + n * 4 == p->body_bytes));
+	must(!rtcp_nack_get(p, n + 1, &nack));
+}
+
 static void packet_must_hold(const struct rtcp_packet *p, const uint8_t *data, size_t data_bytes)
 {
 	struct rtcp_report report;
@@ -30,6 +41,7 @@ static void packet_must_hold(const struct rtcp_packet *p, const uint8_t *data, s
 		must(report.lost >= -(1 << 23) && report.lost < 1 << 23);
 	}
 	must(n <= p->count && n * 24 <= p->body_bytes);
+	nacks_must_hold(p);
 	if (rtcp_sender_get(p, &ssrc, &ntp, &ts))
 		must(p->type == RTCP_SR && p->body_bytes >= 24);
 }

@@ -223,6 +223,32 @@ static void sender_part(void **state)
 	assert_false(rtcp_sender_get(&p, &ssrc, &ntp, &ts));
 }
 
+// RFC 4585 6.2.1, behind padding and in other formats too.
+static void nacks_are_read_entry_by_entry(void **state)
+{
+	uint8_t pkt[] = { 0xa1, 205, 0, 5, 0, 0, 0, 1, 0, 0, 0x12, 0x34, 0xff, 0xff, 0x80, 1, 0, 3,
+		0, 0, 0, 0, 0, 4 };
+	struct rtcp_walk walk;
+	struct rtcp_packet p;
+	struct rtcp_nack nack;
+
+	assert_int_equal(rtcp_walk_begin(&walk, pkt, sizeof(pkt)), 0);
+	assert_true(rtcp_walk_next(&walk, &p));
+	assert_true(rtcp_nack_get(&p, 0, &nack));
+	assert_int_equal(nack.ssrc, 0x1234);
+	assert_int_equal(nack.pid, 65535);
+	assert_int_equal(nack.blp, 0x8001);
+	assert_true(rtcp_nack_get(&p, 1, &nack));
+	assert_int_equal(nack.pid, 3);
+	assert_int_equal(nack.blp, 0);
+	assert_false(rtcp_nack_get(&p, 2, &nack)); // padding
+	p.count = 15;
+	assert_false(rtcp_nack_get(&p, 0, &nack));
+	p.count = 1;
+	p.type = RTCP_PSFB;
+	assert_false(rtcp_nack_get(&p, 0, &nack));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +260,7 @@ int main(void)
 		cmocka_unit_test(report_blocks_are_read),
 		cmocka_unit_test(blocks_beyond_the_length),
 		cmocka_unit_test(sender_part),
+		cmocka_unit_test(nacks_are_read_entry_by_entry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
