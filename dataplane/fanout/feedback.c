@@ -17,7 +17,7 @@ static struct peer_leg *leg_of_ssrc(struct peer *p, uint32_t ssrc)
 	for (int leg = 0; leg < LEG_COUNT; leg++)
 		if (p->legs[leg].enabled && p->legs[leg].ssrc == ssrc)
 			return &p->legs[leg];
-	return NULL;
+	return p->rtx.enabled && p->rtx.ssrc == ssrc ? &p->rtx : NULL;
 }
 
 // Round trip from the echo of our own report: now - LSR - DLSR, in 1/65536 s (6.4.1).
@@ -29,6 +29,12 @@ static uint32_t round_trip_us(const struct worker *w, const struct rtcp_report *
 	if (r->lsr == 0 || rtt > UINT32_MAX / 2)
 		return 0;
 	return (uint32_t)((uint64_t)rtt * 1000000 >> 16);
+}
+
+// As RFC 6298 2.3 does it; one late report does not make everybody late.
+static void smooth_round_trip(struct peer *p, uint32_t rtt_us)
+{
+	p->rtt_us = p->rtt_us ? (uint32_t)(((uint64_t)p->rtt_us * 7 + rtt_us) / 8) : rtt_us;
 }
 
 static void read_reports(struct worker *w, struct peer *p, const struct rtcp_packet *pkt)
@@ -47,8 +53,10 @@ static void read_reports(struct worker *w, struct peer *p, const struct rtcp_pac
 		l->state->rr_jitter = r.jitter;
 		l->state->rr_fraction_lost = r.fraction_lost;
 		rtt_us = round_trip_us(w, &r);
-		if (rtt_us)
+		if (rtt_us) {
 			l->state->rtt_us = rtt_us;
+			smooth_round_trip(p, rtt_us);
+		}
 	}
 }
 
@@ -75,6 +83,8 @@ static void read_compound(struct worker *w, struct peer *p, struct rtcp_walk *wa
 			read_reports(w, p, &pkt);
 		else if (pkt.type == RTCP_PSFB)
 			read_payload_feedback(p, &pkt);
+		else if (pkt.type == RTCP_RTPFB)
+			repair_nack(w, p, &pkt);
 	}
 }
 
@@ -126,18 +136,17 @@ void feedback_packet(struct worker *w, struct rte_mbuf *m, const struct frame *f
 // ---- out ---------------------------------------------------------------------------------------
 
 // Return: false while the leg has sent nothing or its clock is not known.
-static bool fill_sender(
-	struct worker *w, struct peer *p, enum leg_kind leg, struct rtcp_sender *out)
+static bool fill_sender(struct worker *w, struct peer *p, const struct peer_leg *l,
+	enum leg_kind kind, struct rtcp_sender *out)
 {
-	struct peer_leg *l = &p->legs[leg];
 	uint64_t zero = atomic_load_explicit(
-		&w->edge->region->streams[p->stream].norm[leg].clock_zero, memory_order_relaxed);
+		&w->edge->region->streams[p->stream].norm[kind].clock_zero, memory_order_relaxed);
 
 	if (!l->enabled || l->state->packets == 0 || zero >> 32 == 0)
 		return false;
 	*out = (struct rtcp_sender){ .ssrc = l->ssrc,
 		.ntp = worker_ntp(w->edge, w->now_ns),
-		.ts = (uint32_t)zero + leg_clock_span(leg, (int64_t)w->now_ns) + l->ts_base,
+		.ts = (uint32_t)zero + leg_clock_span(kind, (int64_t)w->now_ns) + l->ts_base,
 		.packets = (uint32_t)l->state->packets,
 		.octets = (uint32_t)l->state->bytes,
 		.cname = p->cname };
@@ -172,14 +181,20 @@ static void send_rtcp(struct worker *w, struct peer *p, struct peer_leg *l,
 	tx_put(w, m);
 }
 
+static void send_report(
+	struct worker *w, struct peer *p, struct peer_leg *l, enum leg_kind kind, bool bye)
+{
+	struct rtcp_sender sender;
+
+	if (fill_sender(w, p, l, kind, &sender))
+		send_rtcp(w, p, l, &sender, bye);
+}
+
 static void send_reports(struct worker *w, struct peer *p, bool bye)
 {
-	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		struct rtcp_sender sender;
-
-		if (fill_sender(w, p, leg, &sender))
-			send_rtcp(w, p, &p->legs[leg], &sender, bye);
-	}
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		send_report(w, p, &p->legs[leg], leg, bye);
+	send_report(w, p, &p->rtx, LEG_VIDEO, bye);
 }
 
 void feedback_bye(struct worker *w, struct peer *p)

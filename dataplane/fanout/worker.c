@@ -123,6 +123,8 @@ int worker_init(struct worker *w, struct edge *edge, uint16_t id)
 		w->ingest[port] = (struct ingest_ref){ .stream = UINT16_MAX };
 	slab_init(&w->peer_slab, sizeof(struct peer));
 	rc = make_inboxes(w);
+	if (rc == 0)
+		rc = repair_open(w);
 	return rc < 0 ? rc : make_engine(w);
 }
 
@@ -153,6 +155,7 @@ void worker_fini(struct worker *w)
 		free(w->turns[leg].slots);
 	empty_inboxes(w);
 	keep_fini(w);
+	repair_close(w);
 	rte_pktmbuf_free_bulk(w->tx, w->n_tx);
 	srtp_engine_destroy(w->engine);
 	slab_fini(&w->peer_slab);
@@ -264,6 +267,7 @@ unsigned int worker_step(struct worker *w)
 		intake_flush(w);
 		work++;
 	}
+	repair_flush(w);
 	work += lane_serve(w);
 	work += obey_control(w);
 	work += host_step(w);

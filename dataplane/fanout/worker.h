@@ -32,7 +32,7 @@ enum {
 	WORKER_INBOX_SOUND = 128,   // places of an inbox that pictures leave free
 	// Where a sealed payload begins in its mbuf: on a line, since the cipher writes whole ones.
 	WORKER_PAYLOAD_OFF = RTE_PKTMBUF_HEADROOM + REGION_LINE_BYTES,
-	WORKER_PAYLOAD_MAX_BYTES = RTE_MBUF_DEFAULT_BUF_SIZE - WORKER_PAYLOAD_OFF -
+	WORKER_PAYLOAD_MAX_BYTES = RTE_MBUF_DEFAULT_BUF_SIZE - WORKER_PAYLOAD_OFF - PEER_OSN_BYTES -
 				   SRTP_TAG_MAX_BYTES,
 };
 
@@ -40,6 +40,8 @@ enum {
 	WORKER_STARTING = 1, // struct worker's state: else 0 runs, or -errno it did not start
 };
 
+struct repairs;
+struct rtcp_packet;
 struct steering;
 struct worker;
 
@@ -146,6 +148,7 @@ struct worker {
 	struct stream *streams; // by slot
 	struct peer **peers;	// by slot; NULL: not of this worker
 	struct slab peer_slab;
+	struct repairs *repairs;   // resends that gather
 	struct keep *kept_dead;	   // withdrawn, and not yet freed
 	struct ingest_ref *ingest; // by UDP port, host byte order
 	uint32_t report_at;	   // slot at which the next round of reports goes on
@@ -235,6 +238,13 @@ void fan_forget_prefix(struct fan *);
 void feedback_packet(struct worker *, struct rte_mbuf *, const struct frame *, struct peer *);
 void feedback_reports(struct worker *);
 void feedback_bye(struct worker *, struct peer *);
+
+// repair.c: a NACK of a viewer; and what NACKs asked for, sealed and sent together.
+int repair_open(struct worker *); // Return: 0; -ENOMEM.
+void repair_close(struct worker *);
+void repair_nack(struct worker *, struct peer *, const struct rtcp_packet *);
+// Before any viewer of whom a NACK came may go.
+void repair_flush(struct worker *);
 
 // punt.c: STUN and DTLS up to control and down from it; owns the mbuf.
 void punt_packet(struct worker *, struct rte_mbuf *, const struct frame *);

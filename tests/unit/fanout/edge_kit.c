@@ -213,8 +213,14 @@ static struct region_peer_leg leg_fill(uint16_t slot, enum leg_kind leg)
 		.mid_bytes = (uint8_t)(leg == LEG_VIDEO ? 1 : 5),
 		.ssrc = 0x1000u * (slot + 1u) + leg + 1,
 		.ts_base = 0xfffffff0u + slot * 12345u,
-		.seq_base = (uint16_t)(32767 - slot * 1000) };
+		.seq_base = (uint16_t)(32767 - slot * 1000),
+		.nack = 1 };
 
+	if (leg == LEG_VIDEO) {
+		l.rtx_ssrc = l.ssrc + 0x100;
+		l.rtx_payload_type = KIT_RTX_PT;
+		l.rtx_seq_base = (uint16_t)(20000 + slot);
+	}
 	memcpy(l.mid, leg == LEG_VIDEO ? "0" : "sound", l.mid_bytes);
 	return l;
 }

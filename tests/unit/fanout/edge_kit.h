@@ -21,6 +21,7 @@ enum {
 	KIT_AUDIO_PORT = 20002,
 	KIT_VIDEO_PT = 96,
 	KIT_AUDIO_PT = 97,
+	KIT_RTX_PT = 103, // that viewers agreed on
 	KIT_PKT_BYTES = 2048,
 	KIT_MAX_EVENTS = 64,
 };

@@ -1,0 +1,345 @@
+// Repair: what a viewer says it did not get is taken from the leg's history, sealed once more and
+// sent, within bounds: what one viewer asks for must not cost the others anything.
+// Where retransmissions have an SSRC of their own the packet leaves under a number of theirs (RFC
+// 4588); where not, it leaves as it was, to the bit: its index protects nothing else (E6).
+// Source: RFC 4585 6.2.1; RFC 4588 4; checklist E6, E7, F26 to F29.
+#include <errno.h>
+#include <stdlib.h>
+
+#include <rte_cycles.h>
+
+#include "dataplane/fanout/worker.h"
+#include "dataplane/rtcp/rtcp.h"
+
+enum {
+	BATCH = 64,
+	ROOM_BYTES = RTE_ALIGN_CEIL(PEER_OSN_BYTES + WORKER_PAYLOAD_MAX_BYTES, REGION_LINE_BYTES),
+	NS_PER_MS = 1000000,
+	NS_PER_US = 1000,
+	// A packet that left longer ago is of no use any more.
+	WINDOW_MIN_MS = 1000,
+	WINDOW_ROUND_TRIPS = 4,
+	ROUND_TRIP_GUESS_MS = 30, // until the viewer's first report tells
+	// A share of byte_rate is what may be sent again in a second; half a second of the leg in
+	// one go, a key frame among it. No leg is so slow that its viewers get less than these.
+	RATE_MIN_BYTES = 8 * 1024,
+	BURST_MIN_BYTES = 16 * 1024,
+	// Looked at, of one viewer's leg: 10 for a NACK, 1 for each packet that it names. A viewer
+	// that loses 10 % of 2000 packets a second and says so every 20 ms makes it 700 a second.
+	ATTENTION_A_SECOND = 4000,
+	ATTENTION_MAX = 2000,
+	ATTENTION_A_NACK = 10,
+};
+
+static_assert(BATCH <= (int)WORKER_TX_BATCH, "one call to tx_put_media");
+
+struct repairs {
+	struct srtp_seal_op ops[BATCH];
+	struct rte_mbuf *out[BATCH];
+	const struct peer_leg *legs[BATCH];	    // under whose SSRC
+	struct region_peer_leg_state *asked[BATCH]; // of the leg that was asked for
+	uint32_t bytes;				    // of the frames
+	uint16_t n;
+	uint8_t payloads[BATCH][ROOM_BYTES];
+};
+
+int repair_open(struct worker *w)
+{
+	w->repairs = worker_table(1, sizeof(*w->repairs));
+	return w->repairs ? 0 : -ENOMEM;
+}
+
+void repair_close(struct worker *w)
+{
+	free(w->repairs);
+}
+
+// ---- out ---------------------------------------------------------------------------------------
+
+static void undo(struct worker *w, struct repairs *r, uint16_t i)
+{
+	struct region_peer_leg_state *sent = r->legs[i]->state;
+
+	sent->packets--;
+	sent->bytes -= r->ops[i].payload_bytes;
+	r->asked[i]->resent--;
+	r->asked[i]->resent_bytes -= r->ops[i].payload_bytes;
+	r->asked[i]->drops++;
+	r->bytes -= r->out[i]->pkt_len;
+	worker_drop(w, r->out[i], DROP_SEAL);
+}
+
+void repair_flush(struct worker *w)
+{
+	struct repairs *r = w->repairs;
+	uint64_t from = rte_rdtsc();
+	int status[BATCH];
+	uint16_t n = 0;
+
+	if (r->n == 0)
+		return;
+	w->counters->sealed_packets += srtp_seal_rtp(w->engine, r->ops, r->n, status);
+	w->counters->seal_cycles += rte_rdtsc() - from;
+	for (uint16_t i = 0; i < r->n; i++) {
+		const struct frame_form *form = &r->legs[i]->form;
+		struct rte_mbuf *m = r->out[i];
+
+		if (status[i] != 0) {
+			undo(w, r, i);
+			continue;
+		}
+		if (form->checksum == FRAME_CHECKSUM_SOFTWARE)
+			frame_put_sum(form, rte_pktmbuf_mtod(m, uint8_t *),
+				(uint16_t)(m->data_len - form->hdr_bytes));
+		r->out[n++] = m;
+	}
+	tx_put_media(w, r->out, n, r->bytes);
+	r->n = 0;
+	r->bytes = 0;
+}
+
+// Everything of a frame but what sealing writes.
+static void shape(struct rte_mbuf *m, const struct peer_leg *l, uint16_t behind_udp)
+{
+	m->data_off = (uint16_t)(WORKER_PAYLOAD_OFF - l->form.hdr_bytes - l->rtp_hdr_bytes);
+	m->data_len = (uint16_t)(l->form.hdr_bytes + behind_udp);
+	m->pkt_len = m->data_len;
+	m->ol_flags = frame_ol_flags(&l->form);
+	if (m->ol_flags)
+		m->tx_offload = frame_tx_offload(&l->form);
+}
+
+// ---- one packet --------------------------------------------------------------------------------
+
+// What was asked for, and where it went out.
+struct request {
+	struct peer *peer;
+	struct peer_leg *leg;
+	struct peer_repair *repair;
+	enum leg_kind kind;
+	struct keep *keep;
+	uint64_t index;
+	uint32_t ts; // as it was sent, but for the leg's base
+	struct history_meta meta;
+};
+
+static uint64_t round_trip_ns(const struct peer *p)
+{
+	return p->rtt_us ? (uint64_t)p->rtt_us * NS_PER_US
+			 : ROUND_TRIP_GUESS_MS * (uint64_t)NS_PER_MS;
+}
+
+// Since it was sent. What a catch-up sent came in long before: its timestamps, drawn together, say
+// when it left.
+static uint64_t age_ns(const struct worker *w, const struct request *q)
+{
+	const struct history *h = q->keep->legs[q->kind];
+	struct history_meta newest;
+	uint64_t seq;
+	int32_t behind;
+
+	if (q->ts == q->meta.ts || history_newest(h, &seq) < 0 || history_look(h, seq, &newest) < 0)
+		return w->now_ns - q->meta.rx_ns;
+	behind = RTE_MAX((int32_t)(newest.ts - q->ts), 0);
+	return w->now_ns - newest.rx_ns + (uint64_t)behind * NS_PER_S / leg_clock_hz(q->kind);
+}
+
+static bool too_old(const struct worker *w, const struct request *q)
+{
+	uint64_t window_ns = RTE_MAX(
+		WINDOW_MIN_MS * (uint64_t)NS_PER_MS, WINDOW_ROUND_TRIPS * round_trip_ns(q->peer));
+
+	return age_ns(w, q) > window_ns;
+}
+
+// The next request for a packet that was lost once more comes a round trip after the last resend,
+// now and then a little sooner.
+static bool just_resent(const struct worker *w, const struct request *q)
+{
+	uint32_t hold_ms = (uint32_t)(round_trip_ns(q->peer) * 7 / 8 / NS_PER_MS);
+	uint32_t at = (uint32_t)q->index % PEER_RECENT;
+
+	return q->repair->recent[at].index == (uint32_t)q->index &&
+	       (uint32_t)(w->now_ns / NS_PER_MS) - q->repair->recent[at].ms < hold_ms;
+}
+
+static void note_resent(const struct worker *w, const struct request *q)
+{
+	uint32_t at = (uint32_t)q->index % PEER_RECENT;
+
+	q->repair->recent[at].index = (uint32_t)q->index;
+	q->repair->recent[at].ms = (uint32_t)(w->now_ns / NS_PER_MS);
+}
+
+// Return: whether the viewer may have so much more; it is taken off then.
+static bool spend(const struct worker *w, const struct request *q, uint16_t bytes)
+{
+	struct peer_repair *r = q->repair;
+	uint32_t rate = atomic_load_explicit(&q->keep->byte_rate[q->kind], memory_order_relaxed);
+	uint64_t share = (uint64_t)rate * w->edge->conf->media.repair_percent / 100;
+	int64_t burst = RTE_MAX(rate / 2, (uint32_t)BURST_MIN_BYTES);
+	uint64_t gone_ns = RTE_MIN(w->now_ns - r->budget_ns, (uint64_t)NS_PER_S);
+
+	if (r->budget_ns == 0)
+		r->budget_bytes = burst;
+	share = RTE_MAX(share, (uint64_t)RATE_MIN_BYTES);
+	if (r->budget_bytes < burst)
+		r->budget_bytes = RTE_MIN(
+			burst, r->budget_bytes + (int64_t)(share * gone_ns / NS_PER_S));
+	r->budget_ns = w->now_ns;
+	if (r->budget_bytes <= 0)
+		return false;
+	r->budget_bytes -= bytes;
+	return true;
+}
+
+// The history's copy stands in the batch, with room for OSN in front.
+static bool add(struct worker *w, const struct request *q)
+{
+	struct repairs *r = w->repairs;
+	bool rtx = q->kind == LEG_VIDEO && q->peer->rtx.enabled;
+	struct peer_leg *l = rtx ? &q->peer->rtx : q->leg;
+	uint8_t *payload = r->payloads[r->n] + (rtx ? 0 : PEER_OSN_BYTES);
+	uint16_t payload_bytes = (uint16_t)(q->meta.payload_bytes + (rtx ? PEER_OSN_BYTES : 0));
+	uint16_t behind_udp = (uint16_t)(l->rtp_hdr_bytes + payload_bytes + l->tag_bytes);
+	struct frame_sizes sizes = frame_sizes_make(&l->form, behind_udp);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->share->pool);
+	uint64_t index;
+
+	if (!m)
+		return false;
+	index = rtx ? peer_rtx_take(q->peer) : q->index;
+	if (rtx) {
+		payload[0] = (uint8_t)(q->index >> 8);
+		payload[1] = (uint8_t)q->index;
+	}
+	shape(m, l, behind_udp);
+	m->hash.usr = tx_mark_of(q->leg->slot, q->kind);
+	r->ops[r->n] = (struct srtp_seal_op){ .session = l->srtp,
+		.payload = payload,
+		.pkt = peer_put_headers(l, rte_pktmbuf_mtod(m, uint8_t *), &sizes, (uint16_t)index,
+			q->ts, q->meta.marker),
+		.hdr_bytes = l->rtp_hdr_bytes,
+		.payload_bytes = payload_bytes,
+		.index = index };
+	r->out[r->n] = m;
+	r->legs[r->n] = l;
+	r->asked[r->n++] = q->leg->state;
+	r->bytes += m->pkt_len;
+	if (l->state->packets++ == 0)
+		l->state->first_tx_ns = w->now_ns;
+	l->state->bytes += payload_bytes;
+	q->leg->state->resent++;
+	q->leg->state->resent_bytes += payload_bytes;
+	return true;
+}
+
+// The viewer's numbers are those up to its newest.
+static int find(struct worker *w, struct request *q, uint16_t seq16)
+{
+	uint64_t newest = q->leg->state->next_index - 1, seq;
+	uint16_t behind = (uint16_t)((uint16_t)newest - seq16);
+	const struct draw *draw;
+	struct repairs *r = w->repairs;
+
+	if (q->leg->state->next_index == 0 || behind > INT16_MAX || behind > newest)
+		return REGION_MISS_NEVER;
+	q->index = newest - behind;
+	if (peer_leg_locate(q->leg, q->index, &seq, &draw) < 0)
+		return REGION_MISS_NEVER;
+	if (just_resent(w, q))
+		return REGION_MISS_REPEATED;
+	if (!q->keep || !q->keep->legs[q->kind] ||
+		history_get(q->keep->legs[q->kind], seq, r->payloads[r->n] + PEER_OSN_BYTES,
+			WORKER_PAYLOAD_MAX_BYTES, &q->meta) < 0)
+		return REGION_MISS_GONE;
+	q->ts = draw_ts(draw, q->meta.frame, q->meta.ts);
+	return too_old(w, q) ? REGION_MISS_GONE : REGION_MISS_COUNT;
+}
+
+static void answer(struct worker *w, struct request *q, uint16_t seq16)
+{
+	struct region_peer_leg_state *state = q->leg->state;
+	int miss = find(w, q, seq16);
+
+	if (miss == REGION_MISS_COUNT && w->n_waiting > WORKER_WAITING_MAX / 2)
+		miss = REGION_MISS_BUSY;
+	if (miss == REGION_MISS_COUNT && !spend(w, q, q->meta.payload_bytes))
+		miss = REGION_MISS_BUDGET;
+	if (miss != REGION_MISS_COUNT) {
+		state->missed[miss]++;
+		return;
+	}
+	if (!add(w, q)) {
+		w->counters->drops[DROP_NO_MBUF]++;
+		state->drops++;
+		return;
+	}
+	note_resent(w, q);
+	if (w->repairs->n == BATCH)
+		repair_flush(w);
+}
+
+// ---- in ----------------------------------------------------------------------------------------
+
+static bool take_attention(const struct worker *w, struct peer_repair *r, uint32_t cost)
+{
+	uint64_t gone_ns = RTE_MIN(w->now_ns - r->attention_ns, (uint64_t)NS_PER_S);
+	uint32_t more = (uint32_t)(gone_ns * ATTENTION_A_SECOND / NS_PER_S);
+
+	// Time that is worth less than one is not used up.
+	if (more) {
+		r->attention = RTE_MIN(r->attention + more, (uint32_t)ATTENTION_MAX);
+		r->attention_ns = w->now_ns;
+	}
+	if (r->attention < cost)
+		return false;
+	r->attention -= cost;
+	return true;
+}
+
+// Entry by entry, so that nothing is done for what is over the bounds but counting it.
+static void read_entry(
+	struct worker *w, struct request *q, const struct rtcp_nack *nack, bool heard)
+{
+	uint32_t n = 1 + (uint32_t)__builtin_popcount(nack->blp);
+
+	if (!q->repair->nack) {
+		q->leg->state->missed[REGION_MISS_UNASKED] += n;
+		return;
+	}
+	if (!heard || !take_attention(w, q->repair, n)) {
+		q->leg->state->missed[REGION_MISS_FLOOD] += n;
+		return;
+	}
+	answer(w, q, nack->pid);
+	for (int i = 0; i < 16; i++)
+		if (nack->blp >> i & 1)
+			answer(w, q, (uint16_t)(nack->pid + i + 1));
+}
+
+void repair_nack(struct worker *w, struct peer *p, const struct rtcp_packet *pkt)
+{
+	struct request q = { .peer = p,
+		.keep = keep_find(w->edge, p->stream, p->stream_generation) };
+	struct rtcp_nack nack;
+	bool heard;
+
+	if (!rtcp_nack_get(pkt, 0, &nack))
+		return;
+	if (p->rtx.enabled && nack.ssrc == p->rtx.ssrc) {
+		p->legs[LEG_VIDEO].state->missed[REGION_MISS_RTX]++;
+		return;
+	}
+	while (q.kind < LEG_COUNT &&
+		!(p->legs[q.kind].enabled && p->legs[q.kind].ssrc == nack.ssrc))
+		q.kind++;
+	if (q.kind == LEG_COUNT)
+		return;
+	q.leg = &p->legs[q.kind];
+	q.repair = &p->repair[q.kind];
+	q.leg->state->nacks++;
+	heard = take_attention(w, q.repair, ATTENTION_A_NACK);
+	for (unsigned int i = 0; rtcp_nack_get(pkt, i, &nack); i++)
+		read_entry(w, &q, &nack, heard);
+}
