@@ -19,6 +19,7 @@ static void leg_report(const struct sdp_offer *offer, const struct sdp_choice_le
 	to->payload_type = from->payload_type;
 	to->mid_ext_id = from->mid_ext_id;
 	to->nack = from->feedback & SDP_FB_NACK;
+	to->rtx_payload_type = from->rtx_payload_type;
 	to->pli = from->feedback & SDP_FB_PLI;
 	to->fir = from->feedback & SDP_FB_FIR;
 	to->profile_mismatch = from->profile_mismatch;

@@ -22,6 +22,7 @@ enum {
 	SDP_CAUSE_MAX = 160,
 	SDP_CNAME_MAX = 32,
 	SDP_MAX_CANDIDATES = 8,
+	SDP_NO_RTX = 255,
 };
 
 // One digest that the DTLS certificate of the peer may have (RFC 8122 5).
@@ -56,6 +57,8 @@ struct sdp_local {
 	const char *cname;
 	const char *msid_stream;
 	uint32_t ssrc[LEG_COUNT];
+	uint32_t rtx_ssrc;   // of video's retransmissions, where they are agreed on
+	bool repair;	     // generic NACK is answered
 	bool partial_accept; // a codec that the viewer lacks rejects its section only
 	bool strict_h264;    // checklist B29, B30: no leniency
 };
@@ -68,6 +71,7 @@ struct sdp_negotiated_leg {
 	char mid[SDP_MID_MAX + 1];
 	uint8_t mid_ext_id; // RFC 8285 id of the MID extension; 0: not offered
 	bool nack;
+	uint8_t rtx_payload_type; // video, with nack; SDP_NO_RTX: a packet goes out again as it was
 	bool pli;
 	bool fir;
 	bool profile_mismatch; // lenient: the source's profile is not the one answered (counted)

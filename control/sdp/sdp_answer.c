@@ -141,13 +141,41 @@ static void codec_write(const struct answer *a, enum leg_kind kind)
 		sdp_write_line(a->writer, "a=fmtp:%u stereo=1;sprop-stereo=1", leg->payload_type);
 }
 
+// RFC 4588 8.1.
+static void rtx_write(const struct answer *a, const struct sdp_choice_leg *leg)
+{
+	if (leg->rtx_payload_type == SDP_NO_RTX)
+		return;
+	sdp_write_line(a->writer, "a=rtpmap:%u rtx/90000", leg->rtx_payload_type);
+	sdp_write_line(a->writer, "a=fmtp:%u apt=%u", leg->rtx_payload_type, leg->payload_type);
+}
+
+// B41: players take retransmissions for what they are by the FID group.
+static void sources_write(const struct answer *a, enum leg_kind kind)
+{
+	bool rtx = a->choice->legs[kind].rtx_payload_type != SDP_NO_RTX;
+	const struct sdp_local *local = a->local;
+
+	if (rtx)
+		sdp_write_line(
+			a->writer, "a=ssrc-group:FID %u %u", local->ssrc[kind], local->rtx_ssrc);
+	sdp_write_line(a->writer, "a=ssrc:%u cname:%s", local->ssrc[kind], local->cname);
+	if (rtx)
+		sdp_write_line(a->writer, "a=ssrc:%u cname:%s", local->rtx_ssrc, local->cname);
+}
+
 static void accepted_write(const struct answer *a, uint8_t index, enum leg_kind kind)
 {
 	const struct sdp_section *section = &a->offer->sections[index];
 	const struct sdp_choice_leg *leg = &a->choice->legs[kind];
 
-	sdp_write_line(a->writer, "m=%.*s %d %.*s %u", SDP_SPAN(section->media), SDP_PORT_NORMAL,
-		SDP_SPAN(section->proto), leg->payload_type);
+	if (leg->rtx_payload_type == SDP_NO_RTX)
+		sdp_write_line(a->writer, "m=%.*s %d %.*s %u", SDP_SPAN(section->media),
+			SDP_PORT_NORMAL, SDP_SPAN(section->proto), leg->payload_type);
+	else
+		sdp_write_line(a->writer, "m=%.*s %d %.*s %u %u", SDP_SPAN(section->media),
+			SDP_PORT_NORMAL, SDP_SPAN(section->proto), leg->payload_type,
+			leg->rtx_payload_type);
 	sdp_write_line(a->writer, "c=IN IP4 0.0.0.0");
 	mid_write(a, section);
 	transport_write(a);
@@ -163,7 +191,8 @@ static void accepted_write(const struct answer *a, uint8_t index, enum leg_kind 
 	if (section->own.extmap_allow_mixed)
 		sdp_write_line(a->writer, "a=extmap-allow-mixed");
 	codec_write(a, kind);
-	sdp_write_line(a->writer, "a=ssrc:%u cname:%s", a->local->ssrc[kind], a->local->cname);
+	rtx_write(a, leg);
+	sources_write(a, kind);
 	if (index == a->choice->tagged)
 		sdp_write_candidates(a->writer, a->local);
 }

@@ -125,9 +125,10 @@ static enum progress payload_choose(const struct context *ctx, const struct sdp_
 	return furthest;
 }
 
-static void leg_accept(struct sdp_choice_leg *out, uint8_t section, const struct sdp_rtp *rtp,
+static void leg_accept(const struct context *ctx, uint8_t section, const struct sdp_rtp *rtp,
 	enum leg_kind leg, const struct candidate *best)
 {
+	struct sdp_choice_leg *out = &ctx->choice->legs[leg];
 	struct sdp_text rtpmap = rtp->payloads[best->type].rtpmap;
 
 	out->accepted = true;
@@ -135,6 +136,11 @@ static void leg_accept(struct sdp_choice_leg *out, uint8_t section, const struct
 	out->payload_type = best->type;
 	out->mid_ext_id = rtp->mid_ext_id;
 	out->feedback = sdp_rtp_feedback(rtp, best->type, leg);
+	if (!ctx->local->repair)
+		out->feedback &= (uint8_t)~SDP_FB_NACK;
+	out->rtx_payload_type = SDP_NO_RTX;
+	if (leg == LEG_VIDEO && (out->feedback & SDP_FB_NACK))
+		out->rtx_payload_type = sdp_rtp_rtx(rtp, best->type);
 	sdp_word_next(&rtpmap, "/", &out->codec_name);
 	out->h264 = best->h264;
 	out->profile_mismatch = best->profile_mismatch;
@@ -157,7 +163,7 @@ static enum progress section_try(const struct context *ctx, uint8_t index, enum 
 	sdp_rtp_read(section, &rtp);
 	progress = payload_choose(ctx, &rtp, leg, &best);
 	if (progress == GOOD)
-		leg_accept(&ctx->choice->legs[leg], index, &rtp, leg, &best);
+		leg_accept(ctx, index, &rtp, leg, &best);
 	return progress;
 }
 

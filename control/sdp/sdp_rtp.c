@@ -4,11 +4,10 @@
 
 #define MID_EXT_URI "urn:ietf:params:rtp-hdrext:sdes:mid"
 
-// Generic NACK asks for retransmission: answered stays false until that is served.
 const struct sdp_feedback_line sdp_feedback_lines[SDP_N_FEEDBACK_LINES] = {
-	{ "nack", SDP_FB_NACK, LEG_VIDEO, false },
-	{ "nack pli", SDP_FB_PLI, LEG_VIDEO, true },
-	{ "ccm fir", SDP_FB_FIR, LEG_VIDEO, true },
+	{ "nack", SDP_FB_NACK, { [LEG_VIDEO] = true, [LEG_AUDIO] = true } },
+	{ "nack pli", SDP_FB_PLI, { [LEG_VIDEO] = true } },
+	{ "ccm fir", SDP_FB_FIR, { [LEG_VIDEO] = true } },
 };
 
 // With rtcp-mux a marked packet of types 64 to 95 looks like RTCP (RFC 5761 4).
@@ -138,10 +137,40 @@ uint8_t sdp_rtp_feedback(const struct sdp_rtp *rtp, uint8_t payload_type, enum l
 	uint8_t agreed = 0;
 
 	for (size_t i = 0; i < SDP_N_FEEDBACK_LINES; i++) {
-		if (sdp_feedback_lines[i].answered && sdp_feedback_lines[i].leg == leg)
+		if (sdp_feedback_lines[i].legs[leg])
 			agreed |= offered & sdp_feedback_lines[i].bit;
 	}
 	return agreed;
+}
+
+// Whether an fmtp has apt with that number; other keys may stand beside it.
+static bool is_apt_of(struct sdp_text fmtp, uint8_t payload_type)
+{
+	struct sdp_text rest, key, value;
+	uint32_t apt;
+
+	while (sdp_word_next(&fmtp, ";", &rest)) {
+		sdp_word_next(&rest, "=", &key);
+		sdp_word_next(&rest, "=", &value);
+		if (sdp_text_is_nocase(sdp_text_trim(key), "apt"))
+			return sdp_text_number(sdp_text_trim(value), SDP_PAYLOAD_TYPES - 1, &apt) ==
+				       0 &&
+			       apt == payload_type;
+	}
+	return false;
+}
+
+uint8_t sdp_rtp_rtx(const struct sdp_rtp *rtp, uint8_t payload_type)
+{
+	for (uint8_t i = 0; i < rtp->n_order; i++) {
+		const struct sdp_payload *payload = &rtp->payloads[rtp->order[i]];
+
+		if (payload->rtpmap.at != NULL && payload->fmtp.at != NULL &&
+			sdp_text_is_nocase(payload->rtpmap, "rtx/90000") &&
+			is_apt_of(payload->fmtp, payload_type))
+			return rtp->order[i];
+	}
+	return SDP_NO_RTX;
 }
 
 bool sdp_payload_is(const struct sdp_payload *payload, enum leg_kind leg)

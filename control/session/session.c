@@ -36,18 +36,26 @@ void session_make_etag(struct session *s)
 		snprintf(s->etag, sizeof(s->etag), "\"%s-%u\"", s->resource, s->ice_generation);
 }
 
-static int fill_leg(
-	struct region_peer_leg *out, const struct sdp_negotiated_leg *sdp, uint32_t ssrc)
+static int fill_leg(struct region_peer_leg *out, const struct sdp_negotiated_leg *sdp,
+	uint32_t ssrc, uint32_t rtx_ssrc)
 {
-	uint16_t seq;
+	bool rtx = sdp->accepted && sdp->nack && sdp->rtx_payload_type != SDP_NO_RTX;
+	uint16_t seq, rtx_seq;
 
-	*out = (struct region_peer_leg){
-		.enabled = sdp->accepted, .payload_type = sdp->payload_type, .ssrc = ssrc
-	};
+	*out = (struct region_peer_leg){ .enabled = sdp->accepted,
+		.payload_type = sdp->payload_type,
+		.ssrc = ssrc,
+		.nack = sdp->nack };
 	if (RAND_bytes((uint8_t *)&out->ts_base, sizeof(out->ts_base)) != 1 ||
-		RAND_bytes((uint8_t *)&seq, sizeof(seq)) != 1)
+		RAND_bytes((uint8_t *)&seq, sizeof(seq)) != 1 ||
+		RAND_bytes((uint8_t *)&rtx_seq, sizeof(rtx_seq)) != 1)
 		return -EIO;
 	out->seq_base = seq & 0x7fff; // E3
+	if (rtx) {
+		out->rtx_ssrc = rtx_ssrc;
+		out->rtx_payload_type = sdp->rtx_payload_type;
+		out->rtx_seq_base = rtx_seq & 0x7fff;
+	}
 	// A longer MID does not fit a one-byte extension: the SSRC in the answer tells the legs
 	// apart.
 	if (sdp->mid_ext_id && strlen(sdp->mid) <= 16) {
@@ -74,7 +82,8 @@ static int fill_slot(struct session *s, const struct session_offer *offer)
 	conf->phase = REGION_PEER_RESERVED;
 	snprintf(conf->cname, sizeof(conf->cname), "%.*s", REGION_CNAME_MAX, offer->cname);
 	for (int leg = 0; leg < LEG_COUNT; leg++)
-		if (fill_leg(&conf->legs[leg], &offer->sdp->legs[leg], offer->ssrc[leg]) < 0)
+		if (fill_leg(&conf->legs[leg], &offer->sdp->legs[leg], offer->ssrc[leg],
+			    leg == LEG_VIDEO ? offer->rtx_ssrc : 0) < 0)
 			return -EIO;
 	return 0;
 }

@@ -72,6 +72,7 @@ struct session_offer {
 	const struct sdp_negotiated *sdp;
 	const struct ice_credentials *ice;
 	const uint32_t *ssrc; // LEG_COUNT, as the answer says
+	uint32_t rtx_ssrc;    // of video's retransmissions, where agreed on
 	const char *cname;
 };
 

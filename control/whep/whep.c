@@ -108,6 +108,7 @@ static void describe_legs(const struct stream *stream, struct sdp_stream_leg leg
 // Random names of one session: SSRCs, the CNAME, the SDP origin.
 struct session_names {
 	uint32_t ssrc[LEG_COUNT];
+	uint32_t rtx_ssrc;
 	uint64_t origin_id;
 	char cname[SDP_CNAME_MAX];
 	struct ice_credentials ice;
@@ -118,15 +119,19 @@ static int make_names(struct session_names *n)
 	uint64_t cname;
 
 	if (RAND_bytes((uint8_t *)n->ssrc, sizeof(n->ssrc)) != 1 ||
+		RAND_bytes((uint8_t *)&n->rtx_ssrc, sizeof(n->rtx_ssrc)) != 1 ||
 		RAND_bytes((uint8_t *)&n->origin_id, sizeof(n->origin_id)) != 1 ||
 		RAND_bytes((uint8_t *)&cname, sizeof(cname)) != 1)
 		return -EIO;
 	n->origin_id >>= 1;
-	// Two legs must differ, and 0 is what some stacks take for "none".
+	// They must differ, and 0 is what some stacks take for "none".
 	n->ssrc[LEG_VIDEO] |= 1;
 	n->ssrc[LEG_AUDIO] = (n->ssrc[LEG_AUDIO] | 1) ^ 1;
 	if (n->ssrc[LEG_AUDIO] == 0)
 		n->ssrc[LEG_AUDIO] = 2;
+	n->rtx_ssrc |= 1;
+	if (n->rtx_ssrc == n->ssrc[LEG_VIDEO])
+		n->rtx_ssrc ^= 2;
 	snprintf(n->cname, sizeof(n->cname), "%016llx", (unsigned long long)cname);
 	return ice_credentials_make(&n->ice);
 }
@@ -181,6 +186,8 @@ static enum sdp_verdict negotiate(struct api *api, struct http_request *req,
 		.cname = names->cname,
 		.msid_stream = stream->id,
 		.ssrc = { names->ssrc[0], names->ssrc[1] },
+		.rtx_ssrc = names->rtx_ssrc,
+		.repair = api->conf->media.repair_percent != 0,
 		.partial_accept = api->conf->whep.partial_accept,
 		.strict_h264 = api->conf->whep.strict_h264 };
 	size_t body_bytes;
@@ -209,6 +216,7 @@ static void begin_session(struct api *api, struct stream *stream, const struct s
 		.sdp = sdp,
 		.ice = &names->ice,
 		.ssrc = names->ssrc,
+		.rtx_ssrc = names->rtx_ssrc,
 		.cname = names->cname };
 	struct http_request *req = w->req;
 	struct session *s;

@@ -23,6 +23,8 @@ static const struct sdp_local server = {
 	.cname = "edge",
 	.msid_stream = "stream",
 	.ssrc = { 1, 2 },
+	.rtx_ssrc = 3,
+	.repair = true,
 };
 
 static void answer_check(const struct sdp_negotiated *agreed, const char *answer, size_t bytes)

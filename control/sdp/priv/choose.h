@@ -11,6 +11,7 @@ struct sdp_choice_leg {
 	uint8_t payload_type;
 	uint8_t mid_ext_id;
 	uint8_t feedback;	    // enum sdp_feedback
+	uint8_t rtx_payload_type;   // video, with SDP_FB_NACK; SDP_NO_RTX: none
 	struct sdp_text codec_name; // "opus" or "OPUS", as offered
 	struct sdp_h264 h264;	    // video
 	bool profile_mismatch;

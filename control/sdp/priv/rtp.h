@@ -35,8 +35,7 @@ struct sdp_rtp {
 struct sdp_feedback_line {
 	const char *text; // "nack pli"
 	enum sdp_feedback bit;
-	enum leg_kind leg;
-	bool answered; // false: read, but nothing here serves it yet
+	bool legs[LEG_COUNT]; // on which it is answered
 };
 
 enum {
@@ -50,6 +49,10 @@ void sdp_rtp_read(const struct sdp_section *, struct sdp_rtp *out);
 
 // Feedback offered for a payload type, "*" included, that is answered on that leg.
 uint8_t sdp_rtp_feedback(const struct sdp_rtp *, uint8_t payload_type, enum leg_kind);
+
+// The offered type of retransmissions of a payload type (RFC 4588 8.1).
+// Return: SDP_NO_RTX if there is none.
+uint8_t sdp_rtp_rtx(const struct sdp_rtp *, uint8_t payload_type);
 
 // Whether a payload type is of the leg's codec, at its clock.
 bool sdp_payload_is(const struct sdp_payload *, enum leg_kind);

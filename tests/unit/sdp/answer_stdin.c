@@ -44,6 +44,8 @@ int main(int argc, char **argv)
 		.cname = "millrace",
 		.msid_stream = "stream",
 		.ssrc = { 1001, 1002 },
+		.rtx_ssrc = 1003,
+		.repair = true,
 	};
 	struct sdp_stream_leg legs[LEG_COUNT] = { 0 };
 	size_t offer_bytes = fread(offer, 1, sizeof(offer), stdin), answer_bytes = 0;

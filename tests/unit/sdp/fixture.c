@@ -86,6 +86,8 @@ void fixture_run_init(struct fixture_run *run)
 		.cname = "edge",
 		.msid_stream = "stream",
 		.ssrc = { 4294967295u, 1002 },
+		.rtx_ssrc = 1003,
+		.repair = true,
 	};
 }
 
@@ -210,8 +212,8 @@ static int count_sections(const struct lines *lines)
 
 static void check_bytes(const struct fixture_run *run)
 {
-	static const char *const never[] = { "sprop-parameter-sets", "apt=", "FID", "transport-cc",
-		"goog-remb", "bundle-only", "rtx", "telephone-event", "ulpfec", " red/" };
+	static const char *const never[] = { "sprop-parameter-sets", "transport-cc", "goog-remb",
+		"bundle-only", "telephone-event", "ulpfec", " red/" };
 	const char *text = run->answer;
 
 	assert_true(run->answer_bytes > 2);
@@ -277,7 +279,10 @@ static bool offers_feedback(const struct lines *offer, int section, const char *
 
 	section_range(offer, section, &from, &to);
 	for (size_t i = from; i < to; i++) {
-		if (strncmp(offer->line[i], "a=rtcp-fb:", 10) == 0 && strstr(offer->line[i], what))
+		const char *at = strstr(offer->line[i], what);
+
+		if (strncmp(offer->line[i], "a=rtcp-fb:", 10) == 0 && at &&
+			at[strlen(what) + strspn(at + strlen(what), " ")] == '\0')
 			return true;
 	}
 	return false;
@@ -287,8 +292,10 @@ static bool offers_feedback(const struct lines *offer, int section, const char *
 static void check_offered_only(
 	const struct lines *offer, const struct lines *answer, int section, const char *fmt)
 {
+	char rtx[MAX_LINE] = "none";
 	size_t from, to;
 
+	sscanf(find_prefix(answer, section, "m="), "%*s %*s %*s %*s %s", rtx);
 	section_range(answer, section, &from, &to);
 	for (size_t i = from; i < to; i++) {
 		const char *line = answer->line[i], *space = strchr(line, ' ');
@@ -296,9 +303,11 @@ static void check_offered_only(
 		if (strncmp(line, "a=rtcp-fb:", 10) == 0) {
 			assert_true(offers_feedback(offer, section, space + 1));
 			assert_true(strncmp(line + 10, fmt, strlen(fmt)) == 0);
-			assert_string_not_equal(space, " nack");
 		} else if (strncmp(line, "a=fmtp:", 7) == 0 || strncmp(line, "a=rtpmap:", 9) == 0) {
-			assert_true(strncmp(strchr(line, ':') + 1, fmt, strlen(fmt)) == 0);
+			const char *type = strchr(line, ':') + 1;
+
+			assert_true(strncmp(type, fmt, strlen(fmt)) == 0 ||
+				    strncmp(type, rtx, strlen(rtx)) == 0);
 		} else if (strncmp(line, "a=extmap:", 9) == 0) {
 			assert_true(count_prefix(offer, section, "a=extmap:") > 0);
 			assert_string_equal(space, " urn:ietf:params:rtp-hdrext:sdes:mid");
@@ -308,10 +317,34 @@ static void check_offered_only(
 	}
 }
 
+// B34, B41: for the type that was chosen, and tied to it by its SSRC.
+static void check_rtx(
+	const struct fixture_run *run, const struct lines *answer, int section, enum leg_kind kind)
+{
+	const struct sdp_negotiated_leg *leg = &run->agreed.legs[kind];
+	bool rtx = leg->rtx_payload_type != SDP_NO_RTX;
+	char line[MAX_LINE * 2];
+
+	assert_true(leg->nack || !rtx);
+	assert_true(kind == LEG_VIDEO || !rtx);
+	snprintf(line, sizeof(line), " %u %u", leg->payload_type, leg->rtx_payload_type);
+	assert_true((strstr(find_prefix(answer, section, "m="), line) != NULL) == rtx);
+	snprintf(line, sizeof(line), "a=rtpmap:%u rtx/90000", leg->rtx_payload_type);
+	assert_int_equal(count_in(answer, section, line), rtx);
+	snprintf(line, sizeof(line), "a=fmtp:%u apt=%u", leg->rtx_payload_type, leg->payload_type);
+	assert_int_equal(count_in(answer, section, line), rtx);
+	snprintf(line, sizeof(line), "a=ssrc-group:FID %u %u", run->local.ssrc[kind],
+		run->local.rtx_ssrc);
+	assert_int_equal(count_in(answer, section, line), rtx);
+	snprintf(line, sizeof(line), "a=ssrc:%u cname:edge", run->local.rtx_ssrc);
+	assert_int_equal(count_in(answer, section, line), rtx);
+}
+
 static void check_accepted(const struct fixture_run *run, const struct lines *answer, int section,
 	enum leg_kind kind, const char *fmt)
 {
 	const struct sdp_negotiated_leg *leg = &run->agreed.legs[kind];
+	bool rtx = leg->rtx_payload_type != SDP_NO_RTX;
 	char line[MAX_LINE * 2];
 
 	for (size_t i = 0; i < 4; i++)
@@ -319,12 +352,15 @@ static void check_accepted(const struct fixture_run *run, const struct lines *an
 	assert_int_equal(count_in(answer, section, "a=sendonly"), 1);
 	assert_int_equal(count_in(answer, section, "a=rtcp-mux"), 1);
 	assert_int_equal(count_in(answer, section, "a=rtcp-mux-only"), 1);
-	assert_int_equal(count_prefix(answer, section, "a=rtpmap:"), 1);
+	assert_int_equal(count_prefix(answer, section, "a=rtpmap:"), rtx ? 2 : 1);
+	check_rtx(run, answer, section, kind);
 	assert_int_equal(leg->payload_type, atoi(fmt));
 	snprintf(line, sizeof(line), "a=msid:stream %s", leg_name(kind));
 	assert_int_equal(count_in(answer, section, line), 1);
 	snprintf(line, sizeof(line), "a=ssrc:%u cname:edge", run->local.ssrc[kind]);
 	assert_int_equal(count_in(answer, section, line), 1);
+	snprintf(line, sizeof(line), "a=rtcp-fb:%s nack", fmt);
+	assert_int_equal(count_in(answer, section, line), leg->nack);
 	snprintf(line, sizeof(line), "a=rtcp-fb:%s nack pli", fmt);
 	assert_int_equal(count_in(answer, section, line), leg->pli);
 	snprintf(line, sizeof(line), "a=rtcp-fb:%s ccm fir", fmt);
@@ -334,7 +370,7 @@ static void check_accepted(const struct fixture_run *run, const struct lines *an
 	assert_int_equal(count_in(answer, section, line), leg->mid_ext_id != 0);
 	snprintf(line, sizeof(line), "a=mid:%s", leg->mid);
 	assert_int_equal(count_in(answer, section, line), leg->mid[0] != '\0');
-	assert_int_equal(count_prefix(answer, section, "a=ssrc"), 1);
+	assert_int_equal(count_prefix(answer, section, "a=ssrc"), rtx ? 3 : 1);
 }
 
 static void check_rejected(const struct lines *answer, int section)

@@ -14,33 +14,36 @@ static const struct {
 	int audio_section, audio_type;
 	int mid_ext_id; // of the first accepted section
 	bool pli, fir;
+	int rtx;   // video's; 0: none
+	bool nack; // video's
 } expected[] = {
-	{ "aiortc-audio", SDP_OK, NONE, NONE, 0, 96, 1, false, false },
-	{ "aiortc-av", SDP_OK, 1, 101, 0, 96, 1, true, false },
-	{ "aiortc-data", SDP_OK, 1, 101, 0, 96, 1, true, false },
-	{ "aiortc-video", SDP_OK, 0, 101, NONE, NONE, 1, true, false },
-	{ "aiortc-video-first", SDP_OK, 0, 101, 1, 96, 1, true, false },
-	{ "chromium-audio", SDP_OK, NONE, NONE, 0, 111, 4, false, false },
-	{ "chromium-av", SDP_OK, 1, 108, 0, 111, 4, true, true },
-	{ "chromium-data", SDP_OK, 1, 108, 0, 111, 4, true, true },
-	{ "chromium-data-first", SDP_OK, 0, 108, 1, 111, 9, true, true },
-	{ "chromium-max-bundle", SDP_OK, 1, 108, 0, 111, 4, true, true },
-	{ "chromium-video", SDP_OK, 0, 108, NONE, NONE, 9, true, true },
-	{ "chromium-video-first", SDP_OK, 0, 108, 1, 111, 9, true, true },
-	{ "firefox-audio", SDP_OK, NONE, NONE, 0, 109, 3, false, false },
-	{ "firefox-av", SDP_CODEC_MISSING, NONE, NONE, NONE, NONE, 0, false, false },
-	{ "firefox-max-bundle", SDP_CODEC_MISSING, NONE, NONE, NONE, NONE, 0, false, false },
-	{ "firefox-video", SDP_CODEC_MISSING, NONE, NONE, NONE, NONE, 0, false, false },
-	{ "hand-firefox-h264-av", SDP_OK, 1, 126, 0, 109, 3, true, true },
-	{ "hand-libdatachannel-av", SDP_OK, 1, 96, 0, 111, 0, true, false },
-	{ "hand-pion-av", SDP_OK, 0, 106, 1, 111, 0, true, true },
-	{ "hand-safari-av", SDP_OK, 1, 98, 0, 111, 4, true, true },
-	{ "webrtcbin-audio", SDP_OK, NONE, NONE, 0, 111, 0, false, false },
-	{ "webrtcbin-av", SDP_OK, 1, 96, 0, 111, 0, true, true },
-	{ "webrtcbin-level-only", SDP_OK, 1, 96, 0, 111, 0, true, true },
-	{ "webrtcbin-max-bundle", SDP_OK, 1, 96, 0, 111, 0, true, true },
-	{ "webrtcbin-no-fmtp", SDP_OK, 1, 96, 0, 111, 0, true, true },
-	{ "webrtcbin-video-first", SDP_OK, 0, 96, 1, 111, 0, true, true },
+	{ "aiortc-audio", SDP_OK, NONE, NONE, 0, 96, 1, false, false, 0, false },
+	{ "aiortc-av", SDP_OK, 1, 101, 0, 96, 1, true, false, 102, true },
+	{ "aiortc-data", SDP_OK, 1, 101, 0, 96, 1, true, false, 102, true },
+	{ "aiortc-video", SDP_OK, 0, 101, NONE, NONE, 1, true, false, 102, true },
+	{ "aiortc-video-first", SDP_OK, 0, 101, 1, 96, 1, true, false, 102, true },
+	{ "chromium-audio", SDP_OK, NONE, NONE, 0, 111, 4, false, false, 0, false },
+	{ "chromium-av", SDP_OK, 1, 108, 0, 111, 4, true, true, 109, true },
+	{ "chromium-data", SDP_OK, 1, 108, 0, 111, 4, true, true, 109, true },
+	{ "chromium-data-first", SDP_OK, 0, 108, 1, 111, 9, true, true, 109, true },
+	{ "chromium-max-bundle", SDP_OK, 1, 108, 0, 111, 4, true, true, 109, true },
+	{ "chromium-video", SDP_OK, 0, 108, NONE, NONE, 9, true, true, 109, true },
+	{ "chromium-video-first", SDP_OK, 0, 108, 1, 111, 9, true, true, 109, true },
+	{ "firefox-audio", SDP_OK, NONE, NONE, 0, 109, 3, false, false, 0, false },
+	{ "firefox-av", SDP_CODEC_MISSING, NONE, NONE, NONE, NONE, 0, false, false, 0, false },
+	{ "firefox-max-bundle", SDP_CODEC_MISSING, NONE, NONE, NONE, NONE, 0, false, false, 0,
+		false },
+	{ "firefox-video", SDP_CODEC_MISSING, NONE, NONE, NONE, NONE, 0, false, false, 0, false },
+	{ "hand-firefox-h264-av", SDP_OK, 1, 126, 0, 109, 3, true, true, 127, true },
+	{ "hand-libdatachannel-av", SDP_OK, 1, 96, 0, 111, 0, true, false, 0, true },
+	{ "hand-pion-av", SDP_OK, 0, 106, 1, 111, 0, true, true, 107, true },
+	{ "hand-safari-av", SDP_OK, 1, 98, 0, 111, 4, true, true, 99, true },
+	{ "webrtcbin-audio", SDP_OK, NONE, NONE, 0, 111, 0, false, false, 0, false },
+	{ "webrtcbin-av", SDP_OK, 1, 96, 0, 111, 0, true, true, 0, false },
+	{ "webrtcbin-level-only", SDP_OK, 1, 96, 0, 111, 0, true, true, 0, false },
+	{ "webrtcbin-max-bundle", SDP_OK, 1, 96, 0, 111, 0, true, true, 0, false },
+	{ "webrtcbin-no-fmtp", SDP_OK, 1, 96, 0, 111, 0, true, true, 0, false },
+	{ "webrtcbin-video-first", SDP_OK, 0, 96, 1, 111, 0, true, true, 0, false },
 };
 
 static void assert_leg(const struct sdp_negotiated_leg *leg, int section, int type)
@@ -50,7 +53,6 @@ static void assert_leg(const struct sdp_negotiated_leg *leg, int section, int ty
 		return;
 	assert_int_equal(leg->section, section);
 	assert_int_equal(leg->payload_type, type);
-	assert_false(leg->nack);
 	assert_false(leg->profile_mismatch);
 }
 
@@ -73,6 +75,12 @@ static void test_choice_per_fixture(void **state)
 			continue;
 		}
 		assert_leg(video, expected[i].video_section, expected[i].video_type);
+		if (video->accepted) {
+			assert_int_equal(video->nack, expected[i].nack);
+			assert_int_equal(video->rtx_payload_type,
+				expected[i].rtx ? expected[i].rtx : SDP_NO_RTX);
+		}
+		assert_false(audio->accepted && audio->nack);
 		assert_leg(audio, expected[i].audio_section, expected[i].audio_type);
 		assert_int_equal(video->pli, expected[i].pli);
 		assert_int_equal(video->fir, expected[i].fir);
@@ -130,7 +138,7 @@ static void test_answer_text(void **state)
 		"a=inactive\r\n"
 		"a=rtcp-mux\r\n"
 		"a=rtpmap:111 opus/48000/2\r\n"
-		"m=video 9 UDP/TLS/RTP/SAVPF 108\r\n"
+		"m=video 9 UDP/TLS/RTP/SAVPF 108 109\r\n"
 		"c=IN IP4 0.0.0.0\r\n"
 		"a=mid:1\r\n"
 		"a=ice-ufrag:mR7+/aZ0\r\n"
@@ -145,11 +153,16 @@ static void test_answer_text(void **state)
 		"a=rtcp-rsize\r\n"
 		"a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n"
 		"a=rtpmap:108 H264/90000\r\n"
+		"a=rtcp-fb:108 nack\r\n"
 		"a=rtcp-fb:108 nack pli\r\n"
 		"a=rtcp-fb:108 ccm fir\r\n"
 		"a=fmtp:108 level-asymmetry-allowed=1;packetization-mode=1;"
 		"profile-level-id=42e01f\r\n"
+		"a=rtpmap:109 rtx/90000\r\n"
+		"a=fmtp:109 apt=108\r\n"
+		"a=ssrc-group:FID 4294967295 1003\r\n"
 		"a=ssrc:4294967295 cname:edge\r\n"
+		"a=ssrc:1003 cname:edge\r\n"
 		"a=candidate:1 1 udp 2130706431 198.18.77.1 8189 typ host\r\n"
 		"a=candidate:2 1 udp 2130706175 fd77::1 8189 typ host\r\n"
 		"a=end-of-candidates\r\n";
@@ -212,7 +225,7 @@ static void test_tolerance(void **state)
 		const char *in_answer;
 	} cases[] = {
 		{ "\r\n", "\n", "a=rtpmap:108 H264/90000\r\n" },
-		{ "UDP/TLS/RTP/SAVPF", "RTP/SAVPF", "m=video 9 RTP/SAVPF 108\r\n" },
+		{ "UDP/TLS/RTP/SAVPF", "RTP/SAVPF", "m=video 9 RTP/SAVPF 108 109\r\n" },
 		{ "UDP/TLS/RTP/SAVPF", "TCP/DTLS/RTP/SAVPF", "m=audio 9 TCP/DTLS/RTP/SAVPF 111" },
 		{ "a=recvonly\r\n", "", "a=sendonly" },
 		{ "a=recvonly", "a=sendrecv", "a=sendonly" },
@@ -313,6 +326,54 @@ static void test_feedback_wildcard(void **state)
 	assert_int_equal(fixture_count_line(&run, "a=rtcp-fb:96 nack pli"), 1);
 	assert_true(run.agreed.legs[LEG_VIDEO].pli);
 	assert_false(run.agreed.legs[LEG_VIDEO].fir);
+}
+
+// B34: by apt alone, whatever stands beside it; and with NACK.
+static void test_rtx_of_the_chosen_type(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		int rtx;
+	} cases[] = {
+		{ "apt=108", "rtx-time=3000; APT = 108 ", 109 },
+		{ "apt=108", "apt=1080", SDP_NO_RTX },
+		{ "apt=108", "rtx-time=108", SDP_NO_RTX },
+		{ "a=fmtp:109 apt=108", "a=fmtp:107 apt=108", SDP_NO_RTX },
+		{ "a=rtpmap:109 rtx/90000", "a=rtpmap:109 rtx/48000", SDP_NO_RTX },
+		{ "a=rtcp-fb:108 nack\r\n", "", SDP_NO_RTX },
+	};
+	static struct fixture_offer offer;
+	static struct fixture_run run;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		fixture_load("chromium-av", &offer);
+		fixture_replace(&offer, cases[i].from, cases[i].to);
+		fixture_run_init(&run);
+		assert_int_equal(fixture_negotiate(&run, &offer), SDP_OK);
+		assert_int_equal(run.agreed.legs[LEG_VIDEO].payload_type, 108);
+		assert_int_equal(run.agreed.legs[LEG_VIDEO].rtx_payload_type, cases[i].rtx);
+		assert_int_equal(
+			run.agreed.legs[LEG_VIDEO].nack, i + 1 < sizeof(cases) / sizeof(cases[0]));
+	}
+}
+
+// F29: players add it to Opus themselves. And none of it where nothing would be sent again.
+static void test_nack_of_sound_and_of_nobody(void **state)
+{
+	static struct fixture_offer offer;
+	static struct fixture_run run;
+
+	fixture_load("chromium-av", &offer);
+	fixture_replace(&offer, "a=rtcp-fb:111 transport-cc",
+		"a=rtcp-fb:111 nack\r\na=rtcp-fb:111 transport-cc");
+	fixture_run_init(&run);
+	assert_int_equal(fixture_negotiate(&run, &offer), SDP_OK);
+	assert_true(run.agreed.legs[LEG_AUDIO].nack);
+	assert_int_equal(fixture_count_line(&run, "a=rtcp-fb:111 nack"), 1);
+	run.local.repair = false;
+	assert_int_equal(fixture_negotiate(&run, &offer), SDP_OK);
+	assert_false(run.agreed.legs[LEG_AUDIO].nack || run.agreed.legs[LEG_VIDEO].nack);
+	assert_false(fixture_contains(&run, " nack\r\n") || fixture_contains(&run, "rtx"));
 }
 
 // B38: ids past 14 and ones that differ between bundled sections are not answered.
@@ -463,6 +524,8 @@ int main(void)
 		cmocka_unit_test(test_stereo),
 		cmocka_unit_test(test_rsize),
 		cmocka_unit_test(test_feedback_wildcard),
+		cmocka_unit_test(test_rtx_of_the_chosen_type),
+		cmocka_unit_test(test_nack_of_sound_and_of_nobody),
 		cmocka_unit_test(test_extension_ids),
 		cmocka_unit_test(test_fingerprints),
 		cmocka_unit_test(test_noise_changes_nothing),

@@ -283,10 +283,13 @@ static void fill_offer(struct viewer *v, unsigned int id)
 		v->sdp.legs[leg] = (struct sdp_negotiated_leg){ .accepted = true,
 			.section = leg,
 			.payload_type = types[leg],
-			.mid_ext_id = 4 };
+			.mid_ext_id = 4,
+			.nack = leg == LEG_VIDEO,
+			.rtx_payload_type = leg == LEG_VIDEO ? 103 : SDP_NO_RTX };
 		snprintf(v->sdp.legs[leg].mid, sizeof(v->sdp.legs[leg].mid), "%u", leg);
 		v->ssrc[leg] = 0x51000000 + (id << 8) + leg;
 	}
+	v->rtx_ssrc = 0x52000000 + id;
 	snprintf(v->sdp.ice.ufrag, sizeof(v->sdp.ice.ufrag), "view%u", id);
 	snprintf(v->sdp.ice.pwd, sizeof(v->sdp.ice.pwd), "VOkJxbRl1RmTxUk/WvJxB%u", id);
 	v->sdp.fingerprints[0] = rig_fingerprint(RIG_IDENTITY_P256, 256);
@@ -337,6 +340,7 @@ int viewer_post(struct viewer *v)
 		.sdp = &v->sdp,
 		.ice = &v->ice,
 		.ssrc = v->ssrc,
+		.rtx_ssrc = v->rtx_ssrc,
 		.cname = "0123456789abcdef" };
 	int rc = session_create(v->stage->sessions, &offer, on_told, v, &v->session);
 	const struct region *region = &v->stage->edge.region;

@@ -47,6 +47,7 @@ struct viewer {
 	struct sdp_negotiated sdp;
 	struct ice_credentials ice; // the server's
 	uint32_t ssrc[LEG_COUNT];
+	uint32_t rtx_ssrc;
 	uint16_t slot;
 
 	// What session_create's callback was told.

@@ -89,6 +89,10 @@ static void the_slot_says_what_the_worker_needs(void **state)
 		assert_int_equal(l->enabled, 1);
 		assert_int_equal(l->payload_type, v->sdp.legs[leg].payload_type);
 		assert_int_equal(l->ssrc, v->ssrc[leg]);
+		assert_int_equal(l->nack, leg == LEG_VIDEO);
+		assert_int_equal(l->rtx_ssrc, leg == LEG_VIDEO ? v->rtx_ssrc : 0);
+		assert_int_equal(l->rtx_payload_type, leg == LEG_VIDEO ? 103 : 0);
+		assert_in_range(l->rtx_seq_base, 0, 0x7fff);
 		assert_int_equal(l->mid_ext_id, 4);
 		assert_int_equal(l->mid_bytes, 1);
 		assert_int_equal(l->mid[0], '0' + leg);

@@ -382,8 +382,9 @@ static const char offer_form[] =
 	"a=ice-ufrag:%s\r\na=ice-pwd:%s\r\na=fingerprint:sha-256 %s\r\na=setup:actpass\r\n"
 	"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=recvonly\r\n"
 	"a=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n"
-	"m=video 9 UDP/TLS/RTP/SAVPF 102\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\na=recvonly\r\n"
-	"a=rtcp-mux\r\na=rtpmap:102 H264/90000\r\n"
+	"m=video 9 UDP/TLS/RTP/SAVPF 102 103\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\na=recvonly\r\n"
+	"a=rtcp-mux\r\na=rtpmap:102 H264/90000\r\na=rtcp-fb:102 nack\r\n"
+	"a=rtpmap:103 rtx/90000\r\na=fmtp:103 apt=102\r\n"
 	"a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n";
 
 static void write_fingerprint(
@@ -417,6 +418,7 @@ static void a_viewer_plays_by_what_the_answer_says(void **state)
 	char offer[2048], fingerprint[DTLS_FINGERPRINT_TEXT_BYTES];
 	const struct region_peer_leg *legs;
 
+	h->stage->conf.media.repair_percent = 50;
 	write_fingerprint(&v->sdp.fingerprints[0], fingerprint);
 	snprintf(offer, sizeof(offer), offer_form, v->sdp.ice.ufrag, v->sdp.ice.pwd, fingerprint);
 	if (house_post(h, "/whep/cam", offer) != 201)
@@ -430,6 +432,11 @@ static void a_viewer_plays_by_what_the_answer_says(void **state)
 	expect_ssrc(&h->last, legs[LEG_AUDIO].ssrc);
 	expect_ssrc(&h->last, legs[LEG_VIDEO].ssrc);
 	assert_int_not_equal(legs[LEG_AUDIO].ssrc, legs[LEG_VIDEO].ssrc);
+	expect_ssrc(&h->last, legs[LEG_VIDEO].rtx_ssrc);
+	assert_int_not_equal(legs[LEG_VIDEO].rtx_ssrc, legs[LEG_VIDEO].ssrc);
+	assert_int_equal(legs[LEG_VIDEO].rtx_payload_type, 103);
+	assert_int_equal(legs[LEG_VIDEO].nack, 1);
+	assert_int_equal(legs[LEG_AUDIO].nack, 0);
 	assert_int_equal(viewer_check(v, (struct check){ .nominate = true }), STUN_BINDING_SUCCESS);
 	viewer_handshake(v);
 	assert_true(v->rig.connected);
