@@ -29,7 +29,11 @@ enum {
 };
 
 // One stream or peer more must take another page, or a header that lies by one lies about nothing.
-enum { STREAMS = 4, PEERS = 70, PAGE = 4096 };
+enum {
+	PAGE = 4096,
+	STREAMS = 4 * PAGE / sizeof(struct region_stream),
+	PEERS = 80 * PAGE / sizeof(struct region_peer),
+};
 #define PAGES(n, type) (((n) * sizeof(type) + PAGE - 1) / PAGE)
 static_assert(PAGES(STREAMS, struct region_stream) != PAGES(STREAMS + 1, struct region_stream));
 static_assert(PAGES(PEERS, struct region_peer) != PAGES(PEERS + 1, struct region_peer));
