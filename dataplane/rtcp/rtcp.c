@@ -13,6 +13,7 @@ enum {
 	FORMAT_NACK = 1,
 	FEEDBACK_BYTES = 8, // SSRCs of sender and media
 	NACK_BYTES = 4,
+	FIR_BYTES = 8,
 };
 
 static uint16_t get16(const uint8_t *at)
@@ -138,6 +139,31 @@ bool rtcp_nack_get(const struct rtcp_packet *p, unsigned int i, struct rtcp_nack
 	return true;
 }
 
+// RTCP always holds an SSRC behind its first header, but for an empty BYE or SDES.
+uint32_t rtcp_sender_ssrc(const uint8_t *pkt)
+{
+	return pkt[2] == 0 && pkt[3] == 0 ? 0 : get32(pkt + RTCP_HEADER_BYTES);
+}
+
+bool rtcp_feedback_get(const struct rtcp_packet *p, uint32_t *sender, uint32_t *media)
+{
+	if ((p->type != RTCP_PSFB && p->type != RTCP_RTPFB) || p->body_bytes < FEEDBACK_BYTES)
+		return false;
+	*sender = get32(p->body);
+	*media = get32(p->body + 4);
+	return true;
+}
+
+bool rtcp_fir_get(const struct rtcp_packet *p, unsigned int i, struct rtcp_fir *out)
+{
+	uint32_t off = FEEDBACK_BYTES + i * FIR_BYTES;
+
+	if (p->type != RTCP_PSFB || p->count != RTCP_FORMAT_FIR || off + FIR_BYTES > p->body_bytes)
+		return false;
+	*out = (struct rtcp_fir){ .ssrc = get32(p->body + off), .seq = p->body[off + 4] };
+	return true;
+}
+
 static uint8_t *put_header(uint8_t *at, uint8_t type, uint8_t count, uint32_t body_bytes)
 {
 	at[0] = VERSION_2 | count;
@@ -159,30 +185,41 @@ static uint8_t *put_sr(uint8_t *at, const struct rtcp_sender *s)
 }
 
 // One chunk: SSRC, CNAME item, at least one zero byte, filled up to a word (6.5).
-static uint8_t *put_sdes(uint8_t *at, const struct rtcp_sender *s)
+static uint8_t *put_sdes(uint8_t *at, uint32_t ssrc, const char *cname)
 {
-	size_t name_bytes = strnlen(s->cname, 64);
+	size_t name_bytes = strnlen(cname, 64);
 	uint32_t body_bytes = (uint32_t)(4 + 2 + name_bytes + 1 + 3) & ~3u;
 
 	at = put_header(at, RTCP_SDES, 1, body_bytes);
 	memset(at, 0, body_bytes);
-	put32(at, s->ssrc);
+	put32(at, ssrc);
 	at[4] = SDES_CNAME;
 	at[5] = (uint8_t)name_bytes;
-	memcpy(at + 6, s->cname, name_bytes);
+	memcpy(at + 6, cname, name_bytes);
 	return at + body_bytes;
 }
 
 uint16_t rtcp_build_report(uint8_t *out, const struct rtcp_sender *s)
 {
-	return (uint16_t)(put_sdes(put_sr(out, s), s) - out);
+	return (uint16_t)(put_sdes(put_sr(out, s), s->ssrc, s->cname) - out);
 }
 
 uint16_t rtcp_build_bye(uint8_t *out, const struct rtcp_sender *s)
 {
-	uint8_t *at = put_sdes(put_sr(out, s), s);
+	uint8_t *at = put_sdes(put_sr(out, s), s->ssrc, s->cname);
 
 	at = put_header(at, RTCP_BYE, 1, 4);
 	put32(at, s->ssrc);
 	return (uint16_t)(at + 4 - out);
+}
+
+uint16_t rtcp_build_pli(uint8_t *out, uint32_t ssrc, const char *cname, uint32_t media_ssrc)
+{
+	uint8_t *at = put_header(out, RTCP_RR, 0, 4);
+
+	put32(at, ssrc);
+	at = put_header(put_sdes(at + 4, ssrc, cname), RTCP_PSFB, RTCP_FORMAT_PLI, FEEDBACK_BYTES);
+	put32(at, ssrc);
+	put32(at + 4, media_ssrc);
+	return (uint16_t)(at + FEEDBACK_BYTES - out);
 }

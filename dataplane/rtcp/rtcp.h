@@ -14,6 +14,8 @@ enum {
 	RTCP_RTPFB = 205,
 	RTCP_PSFB = 206,
 	RTCP_HEADER_BYTES = 4,
+	RTCP_FORMAT_PLI = 1, // of payload-specific feedback
+	RTCP_FORMAT_FIR = 4,
 	RTCP_MAX_BYTES = 160, // of a compound packet that we build
 };
 
@@ -69,6 +71,23 @@ struct rtcp_nack {
 // Return: false when it is not there.
 bool rtcp_nack_get(const struct rtcp_packet *, unsigned int i, struct rtcp_nack *out);
 
+// One entry of a full intra request (RFC 5104 4.3.1).
+struct rtcp_fir {
+	uint32_t ssrc; // whose key frame it is about
+	uint8_t seq;
+};
+
+// Who sent a packet that passed rtcp_walk_begin: the SSRC in its first part.
+uint32_t rtcp_sender_ssrc(const uint8_t *pkt);
+
+// The SSRCs that feedback begins with (RFC 4585 6.1).
+// Return: false when it is too short.
+bool rtcp_feedback_get(const struct rtcp_packet *, uint32_t *sender, uint32_t *media);
+
+// The i-th entry of a full intra request.
+// Return: false when it is not there.
+bool rtcp_fir_get(const struct rtcp_packet *, unsigned int i, struct rtcp_fir *out);
+
 // What a sender report says (6.4.1).
 struct rtcp_sender {
 	uint32_t ssrc;
@@ -81,6 +100,9 @@ struct rtcp_sender {
 
 // Build SR + SDES(CNAME). out: RTCP_MAX_BYTES. Return: bytes.
 uint16_t rtcp_build_report(uint8_t *out, const struct rtcp_sender *);
+
+// Build RR + SDES(CNAME) + PLI: ask a source for a key frame (RFC 4585 6.3.1). Return: bytes.
+uint16_t rtcp_build_pli(uint8_t *out, uint32_t ssrc, const char *cname, uint32_t media_ssrc);
 
 // Build SR + SDES(CNAME) + BYE: the end of one source (6.6). Return: bytes.
 uint16_t rtcp_build_bye(uint8_t *out, const struct rtcp_sender *);
