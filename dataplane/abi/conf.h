@@ -90,6 +90,8 @@ struct conf {
 		uint16_t history_mib;	 // of a video leg, default 8
 		uint16_t repair_percent; // of a leg's bit rate, default 50; 0: NACKs are not
 					 // answered
+		uint32_t start_mbps;	 // of an instant start's catch-up, 1 to 10000, default 50
+		uint32_t start_max_ms;	 // age of its key frame, 0 none, to 60000, default 12000
 	} media;
 	struct {
 		uint16_t first_port; // even, default 20000

@@ -141,6 +141,12 @@ const struct conf_option conf_options[] = {
 	NUMBER(media, repair_percent, 0, 200, 50,
 		"What a viewer that reports loss is sent again at most, in percent of the stream's "
 		"bit rate; 0: nothing"),
+	NUMBER(media, start_mbps, 1, 10000, 50,
+		"How quickly a viewer who joins in the middle of a group of pictures is sent what "
+		"came since its key frame, in Mbit/s"),
+	NUMBER(media, start_max_ms, 0, 60000, 12000,
+		"For how many milliseconds a key frame is good for that; 0: viewers wait for the "
+		"next one"),
 
 	NUMBER(ingest, first_port, 2, 65534, 20000,
 		"First UDP port of the RTP legs that come in; even"),

@@ -82,14 +82,15 @@ struct region_stream_conf {
 	uint32_t generation;  // odd: in use. Rises by one with each take and each release
 	uint16_t owner;	      // the worker that validates and normalises
 	uint8_t require_live; // only for control
-	uint8_t zero;
+	uint8_t no_instant_start;
 	uint32_t max_peers; // only for control: as configured, 0 the default
 	char id[REGION_STREAM_ID_MAX + 1];
 	struct region_leg_conf legs[LEG_COUNT];
 	// H.264 parameter sets as configured: the body of a STAP-A (RFC 6184 5.7.1); none: 0 bytes.
 	uint16_t sprop_bytes;
 	uint8_t sprop[REGION_SPROP_MAX];
-	uint16_t zero2;
+	uint8_t no_feedback; // to the source, though it could hear us
+	uint8_t zero2;
 };
 
 // What a worker must remember of a leg to go on with one continuous output (worker: rw).
@@ -118,8 +119,9 @@ struct region_leg_state {
 	uint64_t key_frames;
 	uint64_t last_key_ns; // CLOCK_MONOTONIC; 0: never
 	uint64_t source_reports;
-	uint64_t lost;	   // gaps that stayed gaps
-	uint64_t restarts; // new source, jump of sequence or timestamp
+	uint64_t lost;	       // gaps that stayed gaps
+	uint64_t restarts;     // new source, jump of sequence or timestamp
+	uint64_t key_requests; // sent to the source
 	uint64_t drops[DROP_COUNT];
 	uint32_t key_interval_ms; // video: between the last two key frames of one source; 0: none
 	uint32_t zero2;
@@ -263,6 +265,16 @@ struct region_peer_leg_state {
 	uint64_t resent;		    // packets that left again
 	uint64_t resent_bytes;		    // of RTP payload
 	uint64_t missed[REGION_MISS_COUNT]; // that were asked for
+	uint64_t fir_repeats; // of a FIR that came already
+
+	// Video: how the viewer began: in the middle of a group of pictures, or waiting.
+	uint64_t starts_instant;
+	uint64_t starts_waited;
+	// What came of its asking for key frames.
+	uint64_t keys_sent;	 // from the history
+	uint64_t keys_under_way; // one was on its way already
+	uint64_t keys_too_soon;	 // behind the one before
+	uint64_t keys_waited;	 // there was none to send
 };
 
 // (worker: rw; control: ro)

@@ -57,6 +57,8 @@ static const struct row {
 	{ "media", "dscp", "63", FIELD(media.dscp), 63 },
 	{ "media", "history_mib", "1024", FIELD(media.history_mib), 1024 },
 	{ "media", "repair_percent", "0", FIELD(media.repair_percent), 0 },
+	{ "media", "start_mbps", "10000", FIELD(media.start_mbps), 10000 },
+	{ "media", "start_max_ms", "60000", FIELD(media.start_max_ms), 60000 },
 	{ "ingest", "first_port", "20002", FIELD(ingest.first_port), 20002 },
 	{ "ingest", "last_port", "65535", FIELD(ingest.last_port), 65535 },
 	{ "http", "address", "127.0.0.1", FIELD(http.address.family), NET_IPV4 },
