@@ -229,11 +229,15 @@ static int peer_install(struct worker *w, struct region_peer *shared, uint16_t s
 	rc = endpoint_take(w, p);
 	if (rc < 0)
 		goto err_fan;
+	// One that was on its way to live begins anew.
+	if (before && before->legs[LEG_VIDEO].catching)
+		p->legs[LEG_VIDEO].started = 0;
 	if (before)
 		peer_replaced(w, before, p);
 	else
 		peer_rejoin(p);
 	w->peers[slot] = p;
+	start_join(w, p);
 	w->counters->n_peers++;
 	p->state->last_rx_ns = w->now_ns;
 	return 0;

@@ -32,7 +32,8 @@ static int make_workers(struct edge *edge)
 	edge->workers = worker_table(edge->n_workers, sizeof(*edge->workers));
 	edge->viewers_on = calloc(edge->region->n_streams, sizeof(*edge->viewers_on));
 	edge->kept = keep_table(edge->region->n_streams);
-	if (!edge->workers || !edge->viewers_on || !edge->kept)
+	edge->key_wanted = calloc(edge->region->n_streams, sizeof(*edge->key_wanted));
+	if (!edge->workers || !edge->viewers_on || !edge->kept || !edge->key_wanted)
 		return -ENOMEM;
 	rc = endpoints_create(edge->region->n_peers, edge->n_workers, &edge->endpoints);
 	if (rc == 0)
@@ -69,6 +70,7 @@ void edge_fini(struct edge *edge)
 	endpoints_destroy(edge->endpoints);
 	free(edge->workers);
 	free(edge->viewers_on);
+	free(edge->key_wanted);
 	if (edge->region)
 		keep_table_free(edge->kept, edge->region->n_streams);
 	memset(edge, 0, sizeof(*edge));

@@ -432,7 +432,7 @@ static int make_place(struct fan *fan)
 	uint32_t cap = fan->cap ? fan->cap * 2 : 16;
 	struct peer_leg **viewers;
 
-	if (fan->n_viewers < fan->cap)
+	if (fan->n_members < fan->cap)
 		return 0;
 	viewers = realloc(fan->viewers, cap * sizeof(struct peer_leg *));
 	if (!viewers)
@@ -440,6 +440,22 @@ static int make_place(struct fan *fan)
 	fan->viewers = viewers;
 	fan->cap = cap;
 	return 0;
+}
+
+void fan_join(struct fan *fan, struct peer_leg *l)
+{
+	l->fan_at = fan->n_viewers;
+	fan->viewers[fan->n_viewers++] = l;
+}
+
+void fan_leave(struct fan *fan, struct peer_leg *l)
+{
+	struct peer_leg *last = fan->viewers[--fan->n_viewers];
+
+	fan->viewers[l->fan_at] = last;
+	last->fan_at = l->fan_at;
+	if (fan->turn >= fan->n_viewers)
+		fan->turn = 0;
 }
 
 int fan_add(struct worker *w, struct peer *p)
@@ -450,12 +466,10 @@ int fan_add(struct worker *w, struct peer *p)
 		if (make_place(&s->fans[leg]) < 0)
 			return -ENOMEM;
 	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		struct fan *fan = &s->fans[leg];
-
 		if (!p->legs[leg].enabled)
 			continue;
-		p->legs[leg].fan_at = fan->n_viewers;
-		fan->viewers[fan->n_viewers++] = &p->legs[leg];
+		s->fans[leg].n_members++;
+		fan_join(&s->fans[leg], &p->legs[leg]);
 	}
 	s->n_peers++;
 	atomic_fetch_or_explicit(
@@ -468,16 +482,15 @@ void fan_remove(struct worker *w, struct peer *p)
 	struct stream *s = &w->streams[p->stream];
 
 	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		struct fan *fan = &s->fans[leg];
-		struct peer_leg *last;
+		struct peer_leg *l = &p->legs[leg];
 
-		if (!p->legs[leg].enabled)
+		if (!l->enabled)
 			continue;
-		last = fan->viewers[--fan->n_viewers];
-		fan->viewers[p->legs[leg].fan_at] = last;
-		last->fan_at = p->legs[leg].fan_at;
-		if (fan->turn >= fan->n_viewers)
-			fan->turn = 0;
+		s->fans[leg].n_members--;
+		if (l->catching)
+			start_drop(w, l);
+		else
+			fan_leave(&s->fans[leg], l);
 	}
 	if (--s->n_peers == 0)
 		atomic_fetch_and_explicit(

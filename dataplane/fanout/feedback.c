@@ -60,18 +60,55 @@ static void read_reports(struct worker *w, struct peer *p, const struct rtcp_pac
 	}
 }
 
-// Payload-specific feedback: sender and media SSRC, then by format (RFC 4585 6.1, RFC 5104 4.3.1).
-static void read_payload_feedback(struct peer *p, const struct rtcp_packet *pkt)
+// A FIR is repeated until it is answered; each sender counts its own.
+// Return: whether this is a new one.
+static bool take_fir(struct peer *p, uint32_t sender, uint8_t seq)
 {
-	enum { FORMAT_PLI = 1, FORMAT_FIR = 4 };
-	struct peer_leg *l = &p->legs[LEG_VIDEO];
+	uint8_t i = 0;
+	bool fresh;
 
-	if (pkt->body_bytes < 8 || !l->enabled)
-		return;
-	if (pkt->count == FORMAT_PLI)
-		l->state->plis++;
-	else if (pkt->count == FORMAT_FIR)
+	while (i < p->n_firs && p->firs[i].sender != sender)
+		i++;
+	fresh = i == p->n_firs || p->firs[i].seq != seq;
+	if (i == p->n_firs && p->n_firs < PEER_FIR_SENDERS)
+		p->n_firs++;
+	i = RTE_MIN(i, PEER_FIR_SENDERS - 1);
+	memmove(p->firs + 1, p->firs, i * sizeof(p->firs[0]));
+	p->firs[0].sender = sender;
+	p->firs[0].seq = seq;
+	return fresh;
+}
+
+static void read_firs(
+	struct worker *w, struct peer *p, const struct rtcp_packet *pkt, uint32_t sender)
+{
+	struct peer_leg *l = &p->legs[LEG_VIDEO];
+	struct rtcp_fir fir;
+
+	for (unsigned int i = 0; rtcp_fir_get(pkt, i, &fir); i++) {
+		if (fir.ssrc != l->ssrc)
+			continue;
 		l->state->firs++;
+		if (take_fir(p, sender, fir.seq))
+			start_again(w, p);
+		else
+			l->state->fir_repeats++;
+	}
+}
+
+static void read_payload_feedback(struct worker *w, struct peer *p, const struct rtcp_packet *pkt)
+{
+	struct peer_leg *l = &p->legs[LEG_VIDEO];
+	uint32_t sender, media;
+
+	if (!l->enabled || !rtcp_feedback_get(pkt, &sender, &media))
+		return;
+	if (pkt->count == RTCP_FORMAT_FIR)
+		read_firs(w, p, pkt, sender);
+	if (pkt->count != RTCP_FORMAT_PLI || media != l->ssrc)
+		return;
+	l->state->plis++;
+	start_again(w, p);
 }
 
 static void read_compound(struct worker *w, struct peer *p, struct rtcp_walk *walk)
@@ -82,7 +119,7 @@ static void read_compound(struct worker *w, struct peer *p, struct rtcp_walk *wa
 		if (pkt.type == RTCP_SR || pkt.type == RTCP_RR)
 			read_reports(w, p, &pkt);
 		else if (pkt.type == RTCP_PSFB)
-			read_payload_feedback(p, &pkt);
+			read_payload_feedback(w, p, &pkt);
 		else if (pkt.type == RTCP_RTPFB)
 			repair_nack(w, p, &pkt);
 	}

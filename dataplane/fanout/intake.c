@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "dataplane/fanout/worker.h"
+#include "dataplane/rtcp/rtcp.h"
 
 static void event_leg(struct worker *w, uint8_t kind, uint16_t slot, uint8_t leg)
 {
@@ -74,10 +75,12 @@ static void accept_rtcp(struct worker *w, struct rte_mbuf *m, const struct frame
 	const uint8_t *pkt = rte_pktmbuf_mtod_offset(m, const uint8_t *, f->payload_off);
 	int rc = leg_accept_rtcp(leg, &s->clock, &f->path.remote, pkt, f->payload_bytes, w->now_ns);
 
-	if (rc < 0)
+	if (rc < 0) {
 		refuse(w, m, rc);
-	else
-		rte_pktmbuf_free(m);
+		return;
+	}
+	upstream_learn(s, leg->kind, f, rtcp_sender_ssrc(pkt));
+	rte_pktmbuf_free(m);
 }
 
 static void accept_rtp(struct worker *w, struct rte_mbuf *m, const struct frame *f,
@@ -162,6 +165,7 @@ void intake_house(struct worker *w)
 
 		if (!s->generation || s->owner != w->id)
 			continue;
+		upstream_house(w, slot);
 		for (int leg = 0; leg < LEG_COUNT; leg++) {
 			if (!s->legs[leg].present)
 				continue;

@@ -153,6 +153,7 @@ void worker_fini(struct worker *w)
 	}
 	for (int leg = 0; leg < LEG_COUNT; leg++)
 		free(w->turns[leg].slots);
+	start_fini(w);
 	empty_inboxes(w);
 	keep_fini(w);
 	repair_close(w);
@@ -269,6 +270,7 @@ unsigned int worker_step(struct worker *w)
 	}
 	repair_flush(w);
 	work += lane_serve(w);
+	work += start_serve(w);
 	work += obey_control(w);
 	work += host_step(w);
 	keep_house(w);

@@ -63,6 +63,9 @@ struct edge {
 	// Bit w of viewers_on[stream]: worker w has viewers of it. Writer: worker w, its own bit.
 	_Atomic uint32_t *viewers_on;
 	_Atomic(struct keep *) *kept; // by stream slot; writer: its owner
+	// When a viewer of a stream wanted a key frame, and none came since; 0: nobody does. Any
+	// worker: w; owner: rw.
+	_Atomic uint64_t *key_wanted;
 };
 
 // Which stream and leg a UDP port feeds; stream 0xffff: none.
@@ -76,6 +79,7 @@ struct ingest_ref {
 struct fan {
 	struct peer_leg **viewers;
 	uint32_t n_viewers;
+	uint32_t n_members; // with those that catch up: each has its place kept
 	uint32_t cap;
 	uint32_t turn;		   // viewer that the next run begins with
 	struct rte_mbuf **waiting; // a ring of lane.c's; NULL while the stream is none
@@ -89,6 +93,23 @@ struct fan {
 	uint8_t n_prefix;
 };
 
+// What a stream's history holds since its newest key frame, as far as this worker has looked.
+struct pictures {
+	uint64_t key; // first packet; 0: none looked at yet
+	uint64_t end; // one past the last packet that is counted
+	uint64_t bytes;
+	uint64_t key_bytes; // of the key frame alone
+};
+
+// The video leg's source, where it can hear us.
+struct upstream {
+	struct net_path path; // from our port to where its RTCP came from
+	bool known;
+	uint32_t ssrc; // ours
+	uint32_t media_ssrc;
+	uint64_t asked_ns; // for a key frame; 0: never
+};
+
 // A stream as this worker knows it.
 struct stream {
 	uint32_t generation; // 0: none
@@ -97,6 +118,32 @@ struct stream {
 	struct stream_clock clock;  // kept on the owner; what it says stands in the region for all
 	uint32_t n_peers;	    // of it on this worker
 	struct fan fans[LEG_COUNT];
+	struct pictures group; // video
+	struct upstream upstream;
+};
+
+// A viewer's leg on its way from a key frame in the history to the live edge.
+struct start {
+	struct peer_leg *leg;
+	uint16_t stream;
+	bool closed_up; // the newest packet went out with the stream's own timestamp
+	uint32_t first; // frame
+	uint32_t last;	// frame that is due pace_ns after the first
+	uint32_t frame; // of the newest packet sent
+	uint64_t seq;	// of the stream's output: next to send
+	uint64_t begin_ns;
+	uint64_t pace_from_ns; // when the first frame is through
+	uint64_t pace_ns;
+	uint64_t bytes; // sent
+	uint64_t bytes_per_s;
+};
+
+struct start_list {
+	struct start *slots;
+	uint32_t n, cap;
+	uint32_t turn; // that the next round begins with
+	uint64_t served_ns;
+	uint8_t (*plain)[WORKER_PAYLOAD_MAX_BYTES]; // payloads on their way to the engine
 };
 
 // Streams of which a leg has packets that wait, in the order in which they are served.
@@ -164,6 +211,7 @@ struct worker {
 	struct turn_list turns[LEG_COUNT];
 	uint32_t n_waiting; // packets in all fans
 	uint64_t seal_cost; // TSC cycles that one packet for one viewer takes, send and all
+	struct start_list starts;
 	struct rte_mbuf *tx[WORKER_TX_BATCH];
 	uint16_t n_tx;
 	uint64_t tx_bytes; // of what gathers in tx
@@ -233,6 +281,23 @@ void fan_out(struct worker *, struct fan *, enum leg_kind, struct rte_mbuf **, u
 int fan_add(struct worker *, struct peer *);
 void fan_remove(struct worker *, struct peer *);
 void fan_forget_prefix(struct fan *);
+// A leg that fan_add let in takes its place, and gives it up to catch up.
+void fan_join(struct fan *, struct peer_leg *);
+void fan_leave(struct fan *, struct peer_leg *);
+
+// start.c: pictures since the last key frame, from the history, for those who cannot wait.
+void start_join(struct worker *, struct peer *);  // of one that the fan-out has
+void start_again(struct worker *, struct peer *); // it asked for a key frame
+// Return: how many packets were sent.
+unsigned int start_serve(struct worker *);
+void start_drop(struct worker *, struct peer_leg *);
+void start_fini(struct worker *);
+
+// upstream.c: key frames are asked of the source. Any worker: a viewer wants one newer than now.
+void upstream_want(struct worker *, uint16_t stream);
+// Owner: RTCP of the source came from there; ask, when there is reason to.
+void upstream_learn(struct stream *, enum leg_kind, const struct frame *, uint32_t ssrc);
+void upstream_house(struct worker *, uint16_t stream);
 
 // feedback.c: SRTCP of a viewer; owns the mbuf. And the reports that go to them.
 void feedback_packet(struct worker *, struct rte_mbuf *, const struct frame *, struct peer *);

@@ -102,7 +102,8 @@ static int start_workers(void)
 		.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.ntp_base = 0xe5000000ULL << 32,
 		.viewers_on = kit.viewers_on,
-		.kept = keep_table(KIT_STREAMS) };
+		.kept = keep_table(KIT_STREAMS),
+		.key_wanted = kit.key_wanted };
 	assert_non_null(kit.edge.kept);
 	if (endpoints_create(KIT_PEERS, KIT_WORKERS, &kit.edge.endpoints) < 0)
 		return -1;
@@ -146,6 +147,7 @@ void kit_restart(void)
 	end_workers();
 	memset(kit.workers, 0, sizeof(kit.workers));
 	memset(kit.viewers_on, 0, sizeof(kit.viewers_on));
+	memset(kit.key_wanted, 0, sizeof(kit.key_wanted));
 	assert_int_equal(region_take_up(dup(kit.region.fd), &kit_sizes, &next), 0);
 	region_settled(&next);
 	region_fini(&kit.region);

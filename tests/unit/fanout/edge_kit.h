@@ -33,6 +33,7 @@ struct edge_kit {
 	struct edge edge;
 	struct worker workers[KIT_WORKERS];
 	_Atomic uint32_t viewers_on[KIT_STREAMS];
+	_Atomic uint64_t key_wanted[KIT_STREAMS];
 	uint64_t command_seq;
 	bool reports; // else none ever falls due: what is sent is what a test asked for
 	struct ring_event events[KIT_MAX_EVENTS]; // but for acknowledgements
