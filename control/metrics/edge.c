@@ -79,6 +79,8 @@ static const struct leg_row leg_rows[] = {
 	LEG_ROW(bytes, "millrace_leg_bytes_total", "Their bytes, RTP headers included."),
 	LEG_ROW(frames, "millrace_leg_frames_total", "Frames in them."),
 	LEG_ROW(key_frames, "millrace_leg_key_frames_total", "Key frames in them."),
+	LEG_ROW(key_requests, "millrace_leg_key_requests_total",
+		"Key frames that its source was asked for."),
 	LEG_ROW(lost, "millrace_leg_lost_packets_total", "RTP packets that never came."),
 	LEG_ROW(restarts, "millrace_leg_restarts_total", "Times that the encoder began anew."),
 };

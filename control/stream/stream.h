@@ -35,8 +35,10 @@ struct stream_sprop {
 
 struct stream_want {
 	struct stream_leg_want legs[LEG_COUNT];
-	uint32_t max_peers; // 0: [whep] max_peers_per_stream, and 8 where that is 0
-	bool require_live;  // no new viewer while it is silent
+	uint32_t max_peers;    // 0: [whep] max_peers_per_stream, and 8 where that is 0
+	bool require_live;     // no new viewer while it is silent
+	bool no_instant_start; // viewers wait for the next key frame
+	bool no_feedback;      // the source is asked for nothing
 	uint8_t n_sources;
 	struct region_source sources[REGION_MAX_SOURCES]; // of all legs
 	struct stream_sprop sprop;			  // video

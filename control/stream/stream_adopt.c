@@ -63,7 +63,9 @@ static int read_slot(const struct stream_store *store, const struct region_strea
 	const struct region_leg_conf *video = &slot->legs[LEG_VIDEO];
 	const struct region_leg_conf *audio = &slot->legs[LEG_AUDIO];
 	struct stream_want want = { .max_peers = slot->max_peers,
-		.require_live = slot->require_live != 0 };
+		.require_live = slot->require_live != 0,
+		.no_instant_start = slot->no_instant_start != 0,
+		.no_feedback = slot->no_feedback != 0 };
 
 	if (!memchr(slot->id, 0, sizeof(slot->id)) || !http_id_valid(slot->id) ||
 		slot->owner >= link_region(store->link)->n_workers)

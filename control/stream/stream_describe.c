@@ -92,6 +92,7 @@ static int put_video(
 	const struct stream_leg_want *want = &all->legs[LEG_VIDEO];
 
 	return stream_json_put(out, "key_frames", integer(state->key_frames)) |
+	       stream_json_put(out, "key_requests", integer(state->key_requests)) |
 	       stream_json_put(out, "key_frame_age_ms",
 		       state->last_key_ns ? age_ms(state->last_key_ns) : json_null()) |
 	       stream_json_put(out, "key_frame_interval_ms",
@@ -188,6 +189,8 @@ json_t *stream_describe(const struct stream *s)
 	rc |= stream_json_put(out, "viewers", integer(s->n_peers));
 	rc |= stream_json_put(out, "max_peers", integer(stream_peer_cap(s)));
 	rc |= stream_json_put(out, "require_live", json_boolean(s->want.require_live));
+	rc |= stream_json_put(out, "instant_start", json_boolean(!s->want.no_instant_start));
+	rc |= stream_json_put(out, "feedback", json_string(s->want.no_feedback ? "off" : "auto"));
 	rc |= stream_json_put(out, "live", json_boolean(stream_live(s)));
 	rc |= stream_json_put(out, "allowed_sources", stream_sources(&s->want));
 	rc |= stream_json_put(out, "legs", describe_legs(s));

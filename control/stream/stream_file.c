@@ -63,6 +63,8 @@ static json_t *want_text(const struct stream_want *want)
 	int rc = stream_json_put(out, "max_peers", json_integer(want->max_peers));
 
 	rc |= stream_json_put(out, "require_live", json_boolean(want->require_live));
+	rc |= stream_json_put(out, "instant_start", json_boolean(!want->no_instant_start));
+	rc |= stream_json_put(out, "feedback", json_string(want->no_feedback ? "off" : "auto"));
 	rc |= stream_json_put(out, "allowed_sources", stream_sources(want));
 	rc |= put_leg(out, want, LEG_VIDEO);
 	rc |= put_leg(out, want, LEG_AUDIO);

@@ -300,13 +300,34 @@ static int read_max_peers(struct reader *r, const json_t *body)
 	return 0;
 }
 
-static int read_require_live(struct reader *r, const json_t *body)
+// none: where it is not given.
+static int read_flag(struct reader *r, const json_t *body, const char *name, bool none, bool *out)
 {
-	const json_t *value = json_object_get(body, "require_live");
+	const json_t *value = json_object_get(body, name);
 
 	if (value && !json_is_boolean(value))
-		return refuse(r, "require_live", "true or false", value);
-	r->want.require_live = json_is_true(value);
+		return refuse(r, name, "true or false", value);
+	*out = value ? json_is_true(value) : none;
+	return 0;
+}
+
+static int read_instant_start(struct reader *r, const json_t *body)
+{
+	bool wanted = true;
+	int rc = read_flag(r, body, "instant_start", true, &wanted);
+
+	r->want.no_instant_start = !wanted;
+	return rc;
+}
+
+static int read_feedback(struct reader *r, const json_t *body)
+{
+	const json_t *value = json_object_get(body, "feedback");
+	const char *text = json_string_value(value);
+
+	if (value && (!text || (strcmp(text, "auto") != 0 && strcmp(text, "off") != 0)))
+		return refuse(r, "feedback", "auto or off", value);
+	r->want.no_feedback = text && strcmp(text, "off") == 0;
 	return 0;
 }
 
@@ -387,13 +408,14 @@ static int read_sources(struct reader *r, const json_t *body)
 static int read_body(struct reader *r, const json_t *body)
 {
 	static const char *const names[] = { "video", "audio", "max_peers", "require_live",
-		"allowed_sources", NULL };
+		"instant_start", "feedback", "allowed_sources", NULL };
 	int rc;
 
 	if (!json_is_object(body))
 		return refuse(r, "body", "an object with video, audio or both", body);
-	rc = check_members(
-		r, body, "", names, "video, audio, max_peers, require_live or allowed_sources");
+	rc = check_members(r, body, "", names,
+		"video, audio, max_peers, require_live, instant_start, feedback or "
+		"allowed_sources");
 	if (rc == 0)
 		rc = read_leg(r, body, LEG_VIDEO);
 	if (rc == 0)
@@ -401,7 +423,11 @@ static int read_body(struct reader *r, const json_t *body)
 	if (rc == 0)
 		rc = read_max_peers(r, body);
 	if (rc == 0)
-		rc = read_require_live(r, body);
+		rc = read_flag(r, body, "require_live", false, &r->want.require_live);
+	if (rc == 0)
+		rc = read_instant_start(r, body);
+	if (rc == 0)
+		rc = read_feedback(r, body);
 	if (rc == 0)
 		rc = read_sources(r, body);
 	if (rc < 0)

@@ -141,6 +141,8 @@ void stream_slot_write(const struct stream_entry *e)
 	struct region_stream_conf conf = { .generation = e->pub.generation,
 		.owner = e->pub.owner,
 		.require_live = e->pub.want.require_live,
+		.no_instant_start = e->pub.want.no_instant_start,
+		.no_feedback = e->pub.want.no_feedback,
 		.max_peers = e->pub.want.max_peers };
 
 	memcpy(conf.id, e->pub.id, sizeof(conf.id));
@@ -425,6 +427,8 @@ static bool leg_equal(const struct stream_leg_want *a, const struct stream_leg_w
 
 bool stream_want_equal(const struct stream_want *a, const struct stream_want *b)
 {
+	if (a->no_instant_start != b->no_instant_start || a->no_feedback != b->no_feedback)
+		return false;
 	if (a->n_sources != b->n_sources || memcmp(&a->sprop, &b->sprop, sizeof(a->sprop)) != 0)
 		return false;
 	for (int i = 0; i < a->n_sources; i++) {

@@ -122,6 +122,12 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 	unmap_ports(w, c->slot);
 	s->generation = conf.generation;
 	s->owner = conf.owner;
+	s->no_instant_start = conf.no_instant_start != 0;
+	s->no_feedback = conf.no_feedback != 0;
+	if (fresh) {
+		s->group = (struct pictures){ 0 };
+		s->upstream = (struct upstream){ 0 };
+	}
 	for (int leg = 0; leg < LEG_COUNT; leg++) {
 		if (fresh)
 			stream_clock_reset(&s->clock, leg);

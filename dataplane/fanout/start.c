@@ -261,7 +261,7 @@ void start_fini(struct worker *w)
 
 static bool allowed(const struct worker *w, uint16_t stream)
 {
-	return !w->edge->region->streams[stream].conf.no_instant_start;
+	return !w->streams[stream].no_instant_start;
 }
 
 void start_join(struct worker *w, struct peer *p)

@@ -68,7 +68,7 @@ void upstream_house(struct worker *w, uint16_t slot)
 		return;
 	}
 	if (!up->known || up->media_ssrc != s->legs[LEG_VIDEO].norm->ssrc || !state->up ||
-		w->edge->region->streams[slot].conf.no_feedback ||
+		s->no_feedback ||
 		(up->asked_ns && w->now_ns - up->asked_ns < ASK_MS * (uint64_t)NS_PER_MS))
 		return;
 	up->asked_ns = w->now_ns;

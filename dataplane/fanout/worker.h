@@ -119,6 +119,8 @@ struct stream {
 	uint32_t n_peers;	    // of it on this worker
 	struct fan fans[LEG_COUNT];
 	struct pictures group; // video
+	bool no_instant_start;
+	bool no_feedback;
 	struct upstream upstream;
 };
 

@@ -78,7 +78,8 @@ class Openapi:
         full = {"video": {"port": port + 100, "payload_type": 97, "codec": "h264",
                           "profile_level_id": "42E01F"},
                 "audio": {"payload_type": 0, "codec": "OPUS", "stereo": True},
-                "max_peers": 1, "require_live": False, "allowed_sources": ["198.18.77.0/24", "fd77::2"]}
+                "max_peers": 1, "require_live": False, "instant_start": False,
+                "feedback": "off", "allowed_sources": ["198.18.77.0/24", "fd77::2"]}
         check(contract.is_valid(full, schema), "the document refuses a full body")
         contract.ask("PUT", "/api/v3/streams/full", json.dumps(full), JSON, 201)
         picky = {"video": {}, "require_live": True}

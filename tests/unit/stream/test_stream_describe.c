@@ -86,13 +86,13 @@ static void a_silent_stream_is_waiting(void **state)
 	doc = stream_describe(s);
 	expect_text(doc,
 		"{\"id\":\"cam\",\"slot\":0,\"viewers\":0,\"max_peers\":40,\"require_live\":false,"
-		"\"live\":false,"
+		"\"instant_start\":true,\"feedback\":\"auto\",\"live\":false,"
 		"\"allowed_sources\":[\"198.18.77.2\",\"fd77::/64\"],\"legs\":{"
 		"\"video\":{\"state\":\"waiting\",\"port\":20000,\"rtcp_port\":20001,"
 		"\"group\":null,\"payload_type\":96,\"codec\":\"H264\",\"packets\":0,\"bytes\":0,"
 		"\"frames\":0,"
 		"\"lost\":0,\"restarts\":0,\"source_reports\":0,\"bitrate_bps\":0,"
-		"\"packet_rate\":0.0,\"frame_rate\":0.0,\"key_frames\":0,"
+		"\"packet_rate\":0.0,\"frame_rate\":0.0,\"key_frames\":0,\"key_requests\":0,"
 		"\"key_frame_age_ms\":null,\"key_frame_interval_ms\":null,\"profile_level_id\":"
 		"null,\"sprop_parameter_sets\":null,\"source\":null,"
 		"\"last_seen_ms\":null,\"drops\":{},\"problems\":[]},"

@@ -163,7 +163,7 @@ static void streams_come_back_as_they_were(void **state)
 		"\"Z0LAH9kAUAW7ARAAAAMAEAAAAwPA8YMkgA==,aMuMsg==\"},"
 		"\"audio\":{\"stereo\":true,\"payload_type\":97,\"group\":\"ff15::1\"},\"max_"
 		"peers\":7,"
-		"\"require_live\":true,"
+		"\"require_live\":true,\"instant_start\":false,\"feedback\":\"off\","
 		"\"allowed_sources\":[\"198.18.77.0/24\",\"fd77::2\"]}");
 	b = store_rig_put_done(&k->rig, "b", "{\"audio\":{}}");
 	a_want = a->want;
@@ -182,6 +182,8 @@ static void streams_come_back_as_they_were(void **state)
 	assert_int_equal(edge_steered(k->rig.link), 6);
 	assert_int_equal(stream_shared(a)->conf.max_peers, 7);
 	assert_int_equal(stream_shared(a)->conf.require_live, 1);
+	assert_int_equal(stream_shared(a)->conf.no_instant_start, 1);
+	assert_int_equal(stream_shared(a)->conf.no_feedback, 1);
 }
 
 static void a_removed_stream_does_not_come_back(void **state)

@@ -38,9 +38,9 @@ static const struct {
 	{ "{}", "body: expected video, audio or both, found neither" },
 	{ "{\"max_peers\":3}", "body: expected video, audio or both, found neither" },
 	{ "{\"vidoe\":{}}", "vidoe: no such member; expected video, audio, max_peers, "
-			    "require_live or allowed_sources" },
+			    "require_live, instant_start, feedback or allowed_sources" },
 	{ "{\"a\\nb\\u00e9\":{}}", "a?b??: no such member; expected video, audio, max_peers, "
-				   "require_live or allowed_sources" },
+				   "require_live, instant_start, feedback or allowed_sources" },
 	{ "{\"video\":{\"stereo\":true}}",
 		"video.stereo: no such member; expected port, payload_type, codec, group, "
 		"profile_level_id or sprop_parameter_sets" },
@@ -100,6 +100,10 @@ static const struct {
 	{ "{\"audio\":{\"stereo\":1}}", "audio.stereo: expected true or false, found 1" },
 	{ "{\"video\":{},\"max_peers\":65537}",
 		"max_peers: expected a number from 0 to 65536, found 65537" },
+	{ "{\"video\":{},\"instant_start\":\"no\"}",
+		"instant_start: expected true or false, found \"no\"" },
+	{ "{\"video\":{},\"feedback\":\"on\"}", "feedback: expected auto or off, found \"on\"" },
+	{ "{\"video\":{},\"feedback\":true}", "feedback: expected auto or off, found true" },
 	{ "{\"video\":{},\"require_live\":1}", "require_live: expected true or false, found 1" },
 	{ "{\"video\":{},\"max_peers\":-1}",
 		"max_peers: expected a number from 0 to 65536, found -1" },
@@ -283,7 +287,7 @@ static void long_words_are_cut(void **state)
 	assert_int_equal(parse(body, &want, error), -EINVAL);
 	assert_string_equal(error,
 		"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx: no such member; expected video, audio, "
-		"max_peers, require_live or allowed_sources");
+		"max_peers, require_live, instant_start, feedback or allowed_sources");
 	snprintf(body, sizeof(body), "{\"video\":{\"codec\":\"%s\"}}", word);
 	assert_int_equal(parse(body, &want, error), -EINVAL);
 	assert_string_equal(error,
