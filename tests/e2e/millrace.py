@@ -263,10 +263,12 @@ class Encoder:
     legs: what the API said of the stream, for the ports.
     """
 
-    def __init__(self, logs, legs, size="1280x720", rate=25, bits="2500k", name="encoder"):
+    def __init__(self, logs, legs, size="1280x720", rate=25, bits="2500k", name="encoder",
+                 group_s=2):
         self.logs = logs
         self.name = name
         self.rate = rate
+        self.group_s = group_s
         self.command = [
             "ffmpeg", "-hide_banner", "-loglevel", "warning", "-nostdin",
             "-re", "-f", "lavfi", "-i", self._picture(size),
@@ -285,8 +287,8 @@ class Encoder:
     def _video(self, leg, bits):
         return [
             "-map", "0:v", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency",
-            "-profile:v", "baseline", "-pix_fmt", "yuv420p", "-bf", "0", "-g", str(2 * self.rate),
-            "-b:v", bits, "-maxrate", bits, "-bufsize", bits,
+            "-profile:v", "baseline", "-pix_fmt", "yuv420p", "-bf", "0", "-g", str(self.group_s * self.rate),
+            "-keyint_min", str(self.group_s * self.rate), "-sc_threshold", "0", "-b:v", bits, "-maxrate", bits, "-bufsize", bits,
             "-payload_type", str(VIDEO_PAYLOAD_TYPE), "-f", "rtp", self._url(leg),
         ]
 

@@ -61,11 +61,13 @@ class Track:
         self.count = 0
         self.energy = 0.0
         self.size = None
+        self.first = None
         self.last = None
         self.longest_gap = 0.0
 
     def take(self, frame):
         now = time.monotonic()
+        self.first = self.first or now
         if self.last is not None:
             self.longest_gap = max(self.longest_gap, now - self.last)
         self.last = now
@@ -87,6 +89,7 @@ class Viewer:
         self.options = options
         self.http = http
         self.location = None
+        self.posted = None
         self.tracks = {"video": Track(), "audio": Track()}
         self.tasks = []
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -114,6 +117,7 @@ class Viewer:
         headers = {"Content-Type": "application/sdp"}
         if self.options.token:
             headers["Authorization"] = f"Bearer {self.options.token}"
+        self.posted = time.monotonic()
         async with self.http.post(self.options.url, data=offer, headers=headers) as response:
             body = await response.text()
             if response.status == 201:
@@ -138,7 +142,7 @@ class Viewer:
 
     async def stats(self):
         nothing = {"count": 0, "energy": 0.0, "size": None, "longest_gap_s": 0.0, "received": 0,
-                   "lost": 0}
+                   "lost": 0, "first_ms": None}
         out = {"viewer": self.number, "state": self.pc.connectionState, "dtls": None,
                "video": dict(nothing), "audio": dict(nothing)}
         for receiver in self.pc.getReceivers():
@@ -147,6 +151,8 @@ class Viewer:
             kind = receiver.track.kind
             out["dtls"] = receiver.transport.state
             track = self.tracks[kind]
+            if track.first:
+                out[kind]["first_ms"] = round((track.first - self.posted) * 1000)
             out[kind].update(count=track.count, energy=track.energy, size=track.size,
                              longest_gap_s=round(track.longest_gap, 3))
             for report in (await receiver.getStats()).values():
@@ -187,6 +193,7 @@ class Crowd:
         try:
             for viewer in self.viewers:
                 await viewer.join()
+                await asyncio.sleep(self.options.apart)
             over = asyncio.ensure_future(self.over.wait())
             await asyncio.wait([over, *tasks], timeout=self.options.seconds,
                                return_when=asyncio.FIRST_COMPLETED)
@@ -210,6 +217,7 @@ async def main():
     parser.add_argument("--family", type=int, choices=(0, 4, 6), default=0)
     parser.add_argument("--token", help="sent as Authorization: Bearer")
     parser.add_argument("--kinds", default="video,audio")
+    parser.add_argument("--apart", type=float, default=0, help="seconds between two joins")
     parser.add_argument("--nominate", action="store_true", help="in every check, once a second")
     options = parser.parse_args()
     if options.nominate:

@@ -31,10 +31,10 @@ class Aiortc(_Program):
     script = "viewer_aiortc.py"
 
     def __init__(self, logs, stream="live", count=1, family=0, host=EDGE_IP4, name="aiortc",
-                 scheme="http", token=None, nominate=False):
+                 scheme="http", token=None, nominate=False, apart=0):
         url_host = f"[{host}]" if ":" in host else host
         super().__init__(name, logs, "--url", f"{scheme}://{url_host}:{HTTP_PORT}/whep/{stream}",
-                         "--viewers", str(count), "--family", str(family),
+                         "--viewers", str(count), "--family", str(family), "--apart", str(apart),
                          *(("--token", token) if token else ()),
                          *(("--nominate",) if nominate else ()))
         self.count = count

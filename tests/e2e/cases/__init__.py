@@ -15,6 +15,7 @@ _MODULES = (
     "streams",
     "paths",
     "playback",
+    "starts",
     "workers",
     "own_nic",
     "load",
