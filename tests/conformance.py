@@ -10,7 +10,7 @@ import os
 import re
 import sys
 
-LINES = {"A": 46, "B": 42, "C": 29, "D": 21}  # of E to G, those that are there
+LINES = {"A": 46, "B": 42, "C": 29, "D": 21}  # whole groups; of E to G what is built
 ROW = re.compile(r"^\| ([A-G]\d+) \| ([^|]+) \| ([^|]+) \|$")
 NAME = re.compile(r"`([^`]+)`")
 REASON = re.compile(r"\b(off|n/a|missing)\b")
