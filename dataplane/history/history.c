@@ -129,19 +129,23 @@ static uint64_t take_words(struct history *h, uint64_t n)
 	return at;
 }
 
+// Whole words are copied with a size that the compiler knows: else each is a call.
 static void write_payload(struct history *h, uint64_t at, const uint8_t *payload, uint16_t bytes)
 {
-	uint64_t i = at % h->n_words;
+	uint64_t i = at % h->n_words, v;
+	uint32_t off = 0;
 
-	for (uint32_t off = 0; off < bytes; off += WORD_BYTES) {
-		uint32_t left = bytes - off;
-		uint64_t v = 0;
-
-		memcpy(&v, payload + off, left < WORD_BYTES ? left : WORD_BYTES);
+	for (; off + WORD_BYTES <= bytes; off += WORD_BYTES) {
+		memcpy(&v, payload + off, WORD_BYTES);
 		store(&h->words[i], v);
 		if (++i == h->n_words)
 			i = 0;
 	}
+	if (off == bytes)
+		return;
+	v = 0;
+	memcpy(&v, payload + off, bytes - off);
+	store(&h->words[i], v);
 }
 
 static void write_entry(struct history *h, const struct history_meta *m, uint64_t at)
@@ -205,16 +209,19 @@ int history_put(struct history *h, const struct history_meta *m, const uint8_t *
 
 static void read_payload(const struct history *h, uint64_t at, uint8_t *buf, uint16_t bytes)
 {
-	uint64_t i = at % h->n_words;
+	uint64_t i = at % h->n_words, v;
+	uint32_t off = 0;
 
-	for (uint32_t off = 0; off < bytes; off += WORD_BYTES) {
-		uint64_t v = load(&h->words[i]);
-		uint32_t left = bytes - off;
-
-		memcpy(buf + off, &v, left < WORD_BYTES ? left : WORD_BYTES);
+	for (; off + WORD_BYTES <= bytes; off += WORD_BYTES) {
+		v = load(&h->words[i]);
+		memcpy(buf + off, &v, WORD_BYTES);
 		if (++i == h->n_words)
 			i = 0;
 	}
+	if (off == bytes)
+		return;
+	v = load(&h->words[i]);
+	memcpy(buf + off, &v, bytes - off);
 }
 
 // Return: false when the entry is another packet's, or not whole.
