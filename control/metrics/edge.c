@@ -141,6 +141,69 @@ static void write_legs(const struct api *api, FILE *out)
 	each_leg(api, out, &drops, write_drops, 0);
 }
 
+// ---- how long pictures wait for their turn -----------------------------------------------------
+
+enum wait_part {
+	WAIT_PACKETS,
+	WAIT_PACED,
+	WAIT_SUM,
+	WAIT_MAX,
+	WAIT_PARTS,
+};
+
+static double wait_value(const struct region_wait *wait, enum wait_part part)
+{
+	const double values[WAIT_PARTS] = {
+		[WAIT_PACKETS] = (double)wait->packets,
+		[WAIT_PACED] = (double)wait->paced,
+		[WAIT_SUM] = (double)wait->sum_ns / 1e9,
+		[WAIT_MAX] = (double)stream_wait_max_ns(wait) / 1e9,
+	};
+
+	return values[part];
+}
+
+// Of the workers that sent any of the stream.
+static void write_wait(
+	FILE *out, const struct metric *m, const struct stream *s, enum wait_part part)
+{
+	const struct region_stream *shared = stream_shared(s);
+
+	for (unsigned int w = 0; shared && w < REGION_MAX_WORKERS; w++) {
+		char worker[16];
+
+		if (shared->waits[w].packets == 0)
+			continue;
+		snprintf(worker, sizeof(worker), "%u", w);
+		exposition_number(
+			out, m, METRIC_VALUES(s->id, worker), wait_value(&shared->waits[w], part));
+	}
+}
+
+static void write_waits(const struct api *api, FILE *out)
+{
+	static const struct metric parts[WAIT_PARTS] = {
+		[WAIT_PACKETS] = METRIC_COUNTS("millrace_stream_fanout_packets_total",
+			"Video packets that a worker took to fan out.", "stream", "worker"),
+		[WAIT_PACED] = METRIC_COUNTS("millrace_stream_paced_packets_total",
+			"Of these, those of pictures that were spread over time.", "stream",
+			"worker"),
+		[WAIT_SUM] = METRIC_COUNTS("millrace_stream_wait_seconds_total",
+			"Time that they waited from receive to fan-out, pacing included; over "
+			"millrace_stream_fanout_packets_total it is the mean.",
+			"stream", "worker"),
+		[WAIT_MAX] = METRIC_TELLS("millrace_stream_wait_max_seconds",
+			"The longest that one waited within the last 10 to 20 seconds.", "stream",
+			"worker"),
+	};
+
+	for (unsigned int part = 0; part < WAIT_PARTS; part++) {
+		exposition_head(out, &parts[part]);
+		for (const struct stream *s = stream_first(api->streams); s; s = s->next)
+			write_wait(out, &parts[part], s, part);
+	}
+}
+
 // ---- HTTP --------------------------------------------------------------------------------------
 
 static void write_http(const struct http_request *req, FILE *out)
@@ -164,5 +227,6 @@ void metrics_write_edge(const struct api *api, const struct http_request *req, F
 	write_peers(api, out);
 	write_sessions(api, out);
 	write_legs(api, out);
+	write_waits(api, out);
 	write_http(req, out);
 }

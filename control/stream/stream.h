@@ -118,6 +118,9 @@ const struct region_stream *stream_shared(const struct stream *);
 // The cap that holds for it.
 uint32_t stream_peer_cap(const struct stream *);
 
+// Return: the longest wait of a worker within the last two spans, ns; 0 when that is long ago.
+uint64_t stream_wait_max_ns(const struct region_wait *);
+
 // Whether one of its legs sends, as far as its worker has told.
 bool stream_live(const struct stream *);
 

@@ -179,6 +179,47 @@ json_t *stream_sources(const struct stream_want *want)
 	return out;
 }
 
+uint64_t stream_wait_max_ns(const struct region_wait *wait)
+{
+	const uint64_t span_ns = REGION_WAIT_SPAN_MS * NS_PER_MS;
+	uint64_t now_ns = region_now_ns(), since_ns = wait->since_ns;
+	uint64_t gone_ns = now_ns > since_ns ? now_ns - since_ns : 0;
+
+	if (gone_ns >= 2 * span_ns)
+		return 0;
+	if (gone_ns >= span_ns || wait->max_ns > wait->last_max_ns)
+		return wait->max_ns;
+	return wait->last_max_ns;
+}
+
+// What all workers together make of it.
+static json_t *describe_wait(const struct stream *s)
+{
+	const struct region_stream *shared = stream_shared(s);
+	uint64_t packets = 0, paced = 0, sum_ns = 0, max_ns = 0;
+	json_t *out = json_object();
+	int rc = 0;
+
+	for (unsigned int w = 0; shared && w < REGION_MAX_WORKERS; w++) {
+		const struct region_wait *wait = &shared->waits[w];
+		uint64_t longest_ns = stream_wait_max_ns(wait);
+
+		packets += wait->packets;
+		paced += wait->paced;
+		sum_ns += wait->sum_ns;
+		max_ns = longest_ns > max_ns ? longest_ns : max_ns;
+	}
+	rc |= stream_json_put(out, "packets", integer(packets));
+	rc |= stream_json_put(out, "paced_packets", integer(paced));
+	rc |= stream_json_put(out, "mean_ms",
+		json_real(packets ? (double)sum_ns / (double)packets / NS_PER_MS : 0));
+	rc |= stream_json_put(out, "max_ms", json_real((double)max_ns / NS_PER_MS));
+	if (rc == 0)
+		return out;
+	json_decref(out);
+	return NULL;
+}
+
 json_t *stream_describe(const struct stream *s)
 {
 	json_t *out = json_object();
@@ -194,6 +235,7 @@ json_t *stream_describe(const struct stream *s)
 	rc |= stream_json_put(out, "live", json_boolean(stream_live(s)));
 	rc |= stream_json_put(out, "allowed_sources", stream_sources(&s->want));
 	rc |= stream_json_put(out, "legs", describe_legs(s));
+	rc |= stream_json_put(out, "fanout_wait", describe_wait(s));
 	rc |= stream_json_put(out, "commands", stream_commands(s));
 	if (rc == 0)
 		return out;

@@ -92,6 +92,7 @@ struct conf {
 					 // answered
 		uint32_t start_mbps;	 // of an instant start's catch-up, 1 to 10000, default 50
 		uint32_t start_max_ms;	 // age of its key frame, 0 none, to 60000, default 12000
+		uint8_t pacing_percent;	 // of the frame interval, 0 to 50, default 50; 0: off
 	} media;
 	struct {
 		uint16_t first_port; // even, default 20000

@@ -147,6 +147,9 @@ const struct conf_option conf_options[] = {
 	NUMBER(media, start_max_ms, 0, 60000, 12000,
 		"For how many milliseconds a key frame is good for that; 0: viewers wait for the "
 		"next one"),
+	NUMBER(media, pacing_percent, 0, 50, 50,
+		"Share of the frame interval over which a picture of many packets is sent, in percent; "
+		"0: all at once"),
 
 	NUMBER(ingest, first_port, 2, 65534, 20000,
 		"First UDP port of the RTP legs that come in; even"),

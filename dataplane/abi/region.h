@@ -45,6 +45,7 @@ enum {
 	REGION_INDEX_JUMP = 1024,
 	REGION_RTCP_JUMP = 64,
 	REGION_MAX_STARTS = 3, // that did not last, before a region is given up
+	REGION_WAIT_SPAN_MS = 10000,
 };
 
 // A slot's generation is odd while it is in use.
@@ -134,6 +135,16 @@ struct region_leg_state {
 	struct net_addr last_refused; // who sent the last packet that was dropped
 };
 
+// How long pictures waited on one worker, from receive to fan-out (worker: rw; control: ro).
+struct region_wait {
+	_Alignas(REGION_LINE_BYTES) uint64_t packets;
+	uint64_t paced; // of these, those of pictures that were spread over time
+	uint64_t sum_ns;
+	uint64_t max_ns;      // of the REGION_WAIT_SPAN_MS under way
+	uint64_t last_max_ns; // of those before
+	uint64_t since_ns;    // CLOCK_MONOTONIC: when the span under way began
+};
+
 struct region_stream {
 	_Alignas(REGION_LINE_BYTES) struct region_stream_conf conf;
 	_Alignas(REGION_LINE_BYTES) struct region_leg_norm norm[LEG_COUNT];
@@ -141,6 +152,7 @@ struct region_stream {
 	// Owner: of which generation norm and legs speak. A worker that meets the slot with that
 	// generation goes on where they end, with any other it begins anew.
 	uint32_t state_generation;
+	struct region_wait waits[REGION_MAX_WORKERS]; // by worker
 };
 
 // ---- peers ---------------------------------------------------------------------------------
@@ -483,6 +495,7 @@ struct region_header {
 
 REGION_OWN_LINE(region_stream, norm);
 REGION_OWN_LINE(region_stream, legs);
+REGION_OWN_LINE(region_stream, waits);
 REGION_OWN_LINE(region_peer, session);
 REGION_OWN_LINE(region_peer, state);
 REGION_OWN_LINE(region_header, control_waits);

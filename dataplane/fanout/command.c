@@ -119,6 +119,8 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 		memset(shared->legs, 0, sizeof(shared->legs));
 		shared->state_generation = conf.generation;
 	}
+	if (fresh)
+		shared->waits[w->id] = (struct region_wait){ .since_ns = w->now_ns };
 	unmap_ports(w, c->slot);
 	s->generation = conf.generation;
 	s->owner = conf.owner;

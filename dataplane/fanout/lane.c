@@ -1,7 +1,7 @@
 // Waiting in line: what came in is served sound first, then stream by stream, a bounded part of it
 // each loop. When pictures come quicker than they can be sent, whole access units are dropped
 // before anybody's copy is made, so that all viewers lose the same; key frames go last, sound never
-// here.
+// here. Large pictures are paced (pace.h); sound is not.
 #include <errno.h>
 #include <stdlib.h>
 
@@ -71,19 +71,22 @@ void lane_close(struct worker *w, uint16_t stream)
 		free(fan->waiting);
 		fan->waiting = NULL;
 		fan->shedding = false;
+		fan->pace = (struct pace){ 0 };
 	}
+}
+
+// Another worker, who handed it over, may have begun its loop later than we ours.
+static uint64_t waited_ns(const struct worker *w, struct rte_mbuf *m)
+{
+	uint64_t rx_ns = packet_of(m)->rx_ns;
+
+	return rx_ns < w->now_ns ? w->now_ns - rx_ns : 0;
 }
 
 // Return: for how long the next packet to be served has waited.
 static uint64_t age_ns(const struct worker *w, const struct fan *fan)
 {
-	uint64_t rx_ns;
-
-	if (!waiting(fan))
-		return 0;
-	// Another worker, who handed it over, may have begun its loop later than we ours.
-	rx_ns = packet_of(fan->waiting[fan->head % LANE_SLOTS])->rx_ns;
-	return rx_ns < w->now_ns ? w->now_ns - rx_ns : 0;
+	return waiting(fan) ? waited_ns(w, fan->waiting[fan->head % LANE_SLOTS]) : 0;
 }
 
 // Whether the leg has its part of all places: one that floods does not shut out the others.
@@ -141,6 +144,9 @@ void lane_put(
 		}
 		fan->waiting[fan->tail++ % LANE_SLOTS] = pkts[i];
 		w->n_waiting++;
+		if (leg == LEG_VIDEO)
+			pace_put(&fan->pace, packet_of(pkts[i])->ts, packet_of(pkts[i])->begins,
+				packet_of(pkts[i])->rx_ns);
 	}
 	if (!fan->queued && waiting(fan)) {
 		turns_push(w, leg, slot);
@@ -167,18 +173,54 @@ static void learn_cost(struct worker *w, uint64_t cycles, uint32_t n_seals)
 	w->seal_cost += (cost >> LEARN_SHIFT) - (w->seal_cost >> LEARN_SHIFT);
 }
 
-// Return: how many packets.
+// What one run has waited here, from its receive on.
+static void note_wait(
+	struct worker *w, uint16_t slot, struct rte_mbuf *const *pkts, uint16_t n, bool paced)
+{
+	struct region_wait *wait = &w->edge->region->streams[slot].waits[w->id];
+	uint64_t sum_ns = 0, max_ns = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		uint64_t ns = waited_ns(w, pkts[i]);
+
+		sum_ns += ns;
+		max_ns = RTE_MAX(max_ns, ns);
+	}
+	if (w->now_ns - wait->since_ns >= REGION_WAIT_SPAN_MS * (uint64_t)NS_PER_MS) {
+		wait->last_max_ns = wait->max_ns;
+		wait->max_ns = 0;
+		wait->since_ns = w->now_ns;
+	}
+	wait->packets += n;
+	wait->paced += paced ? n : 0;
+	wait->sum_ns += sum_ns;
+	wait->max_ns = RTE_MAX(wait->max_ns, max_ns);
+}
+
+// How many of the leg's packets may leave now. Pacing gives way before a backlog could grow by it.
+static uint32_t due(const struct worker *w, const struct fan *fan, enum leg_kind leg)
+{
+	uint32_t percent = w->edge->conf->media.pacing_percent;
+
+	if (leg == LEG_AUDIO || percent == 0 || waiting(fan) > LANE_SLOTS / 2 ||
+		w->n_waiting > WORKER_WAITING_MAX / 2)
+		return waiting(fan);
+	return pace_due(&fan->pace, waiting(fan), percent, w->now_ns);
+}
+
+// Return: how many packets; 0: nothing of it is due.
 static uint16_t serve_one(struct worker *w, enum leg_kind leg)
 {
 	uint16_t slot = turns_pop(w, leg);
 	struct fan *fan = &w->streams[slot].fans[leg];
 	uint32_t n_viewers = fan->n_viewers ? fan->n_viewers : 1;
 	uint32_t most = run_length(w, n_viewers);
+	uint32_t n_waiting = waiting(fan), n_due = due(w, fan, leg);
 	struct rte_mbuf *pkts[WORKER_BURST];
 	uint64_t from = rte_rdtsc();
 	uint16_t n = 0;
 
-	while (n < most && waiting(fan))
+	while (n < most && n < n_due)
 		pkts[n++] = fan->waiting[fan->head++ % LANE_SLOTS];
 	w->n_waiting -= n;
 	fan->queued = waiting(fan) != 0;
@@ -186,6 +228,10 @@ static uint16_t serve_one(struct worker *w, enum leg_kind leg)
 		turns_push(w, leg, slot);
 	if (n == 0)
 		return 0;
+	if (leg == LEG_VIDEO) {
+		note_wait(w, slot, pkts, n, fan->pace.n_put > PACE_FREE);
+		pace_take(&fan->pace, n_waiting, n);
+	}
 	fan_out(w, fan, leg, pkts, n);
 	if (fan->n_viewers)
 		learn_cost(w, rte_rdtsc() - from, n * n_viewers);
@@ -195,11 +241,16 @@ static uint16_t serve_one(struct worker *w, enum leg_kind leg)
 unsigned int lane_serve(struct worker *w)
 {
 	uint64_t until = rte_rdtsc() + w->counters->tsc_mhz * (uint64_t)STEP_US;
-	unsigned int n = 0;
+	unsigned int n = 0, n_idle = 0;
 
 	while (w->turns[LEG_AUDIO].n)
 		n += serve_one(w, LEG_AUDIO);
-	while (w->turns[LEG_VIDEO].n && (n == 0 || rte_rdtsc() < until))
-		n += serve_one(w, LEG_VIDEO);
+	// Once round those that are paced and not due, no further.
+	while (w->turns[LEG_VIDEO].n > n_idle && (n == 0 || rte_rdtsc() < until)) {
+		uint16_t served = serve_one(w, LEG_VIDEO);
+
+		n_idle = served ? 0 : n_idle + 1;
+		n += served;
+	}
 	return n;
 }

@@ -13,6 +13,7 @@
 #include "dataplane/abi/conf.h"
 #include "dataplane/abi/region.h"
 #include "dataplane/fanout/keep.h"
+#include "dataplane/fanout/pace.h"
 #include "dataplane/ingest/clock.h"
 #include "dataplane/ingest/leg.h"
 #include "dataplane/peer/endpoints.h"
@@ -87,6 +88,7 @@ struct fan {
 	bool queued;		   // in struct worker's list of legs that wait
 	bool shedding;		   // the access unit under way is being dropped
 	uint32_t shed_ts;
+	struct pace pace; // video
 	// Video: packets that lead the access unit under way, until it shows whether it is a key
 	// frame.
 	struct rte_mbuf *prefix[WORKER_PREFIX_MAX];

@@ -121,6 +121,7 @@ static int build(struct rig *rig)
 	rig->conf.dataplane.engine = (enum conf_engine)rig->settings.engine;
 	rig->conf.dataplane.max_peers = (uint32_t)rig->settings.peers;
 	rig->conf.dataplane.max_streams = (uint32_t)rig->settings.streams;
+	rig->conf.media.pacing_percent = (uint8_t)rig->settings.pacing;
 	rc = make_region(rig);
 	if (rc == 0)
 		rc = edge_init(&rig->edge, &rig->conf, &rig->region, &rig->ports,

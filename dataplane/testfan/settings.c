@@ -71,6 +71,8 @@ static const struct setting table[] = {
 		KIND_NUMBER, AT(burst), 1, SETTINGS_BURST_MAX, NULL },
 	{ "media", "what comes in; both: with each picture one Opus packet",
 		KIND_WORD, AT(media), 0, 0, media_words },
+	{ "pacing", "share of the frame interval over which large pictures are spread, in percent",
+		KIND_NUMBER, AT(pacing), 0, 50, NULL },
 	{ "load", "measure the capacity for a second, then run at this share of it; 0: as rate says",
 		KIND_SHARE, AT(load), 0, 10, NULL },
 	{ "latency", "measure from receive to the last viewer's send",

@@ -32,6 +32,7 @@ struct settings {
 	uint64_t rate;	  // packets a second and stream; 0: as many as the workers take
 	uint64_t burst;	  // packets of a stream that arrive together
 	uint64_t media;	  // enum media
+	uint64_t pacing;  // [media] pacing_percent; 0: off
 	double load;	  // share of the capacity, measured first; 0: rate holds
 	uint64_t latency; // measure it
 	uint64_t verify;  // open packets of every Nth peer; 0: none

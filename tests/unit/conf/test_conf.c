@@ -59,6 +59,7 @@ static const struct row {
 	{ "media", "repair_percent", "0", FIELD(media.repair_percent), 0 },
 	{ "media", "start_mbps", "10000", FIELD(media.start_mbps), 10000 },
 	{ "media", "start_max_ms", "60000", FIELD(media.start_max_ms), 60000 },
+	{ "media", "pacing_percent", "0", FIELD(media.pacing_percent), 0 },
 	{ "ingest", "first_port", "20002", FIELD(ingest.first_port), 20002 },
 	{ "ingest", "last_port", "65535", FIELD(ingest.last_port), 65535 },
 	{ "http", "address", "127.0.0.1", FIELD(http.address.family), NET_IPV4 },
@@ -143,6 +144,7 @@ static void test_defaults(void **state)
 	assert_int_equal(conf->media.dscp, 34);
 	assert_int_equal(conf->media.history_mib, 8);
 	assert_int_equal(conf->media.repair_percent, 50);
+	assert_int_equal(conf->media.pacing_percent, 50);
 	assert_int_equal(conf->ingest.first_port, 20000);
 	assert_int_equal(conf->ingest.last_port, 29999);
 	assert_int_equal(conf->http.address.family, NET_IPV6);

@@ -340,6 +340,16 @@ static void the_region_is_shown(void **state)
 		"millrace_leg_dropped_packets_total{stream=\"cam\",leg=\"audio\",reason=\"ingest_"
 		"late\"}",
 		8);
+	region->streams[h->stage->stream->slot].waits[1] = (struct region_wait){ .packets = 40,
+		.paced = 30,
+		.sum_ns = 2500000000,
+		.max_ns = 5000000,
+		.since_ns = region_now_ns() };
+	expect_shown(h, "millrace_stream_fanout_packets_total{stream=\"cam\",worker=\"1\"}", 40);
+	expect_shown(h, "millrace_stream_fanout_packets_total{stream=\"cam\",worker=\"0\"}", -1);
+	expect_shown(h, "millrace_stream_paced_packets_total{stream=\"cam\",worker=\"1\"}", 30);
+	expect_shown(h, "millrace_stream_wait_seconds_total{stream=\"cam\",worker=\"1\"}", 2.5);
+	expect_shown(h, "millrace_stream_wait_max_seconds{stream=\"cam\",worker=\"1\"}", 0.005);
 	expect_shown(h, "millrace_dataplane_up", 1);
 	expect_shown(h, "millrace_ring_faults_total{worker=\"1\"}", 9);
 	expect_shown(h, "millrace_flow_rules{port=\"e\\\"?\"}", -1); // no NIC that steers

@@ -11,6 +11,8 @@
 
 #include "tests/unit/stream/edge_kit.h"
 
+#define NS_PER_MS UINT64_C(1000000)
+
 struct rig {
 	struct conf conf;
 	struct link *link;
@@ -75,6 +77,23 @@ static void expect_text(json_t *doc, const char *expected)
 	free(text);
 }
 
+static void expect_wait(const struct stream *s, int packets, int paced, double mean, double max)
+{
+	json_t *doc = stream_describe(s);
+	int packets_shown, paced_shown;
+	double mean_shown, max_shown;
+
+	assert_int_equal(json_unpack(doc, "{s:{s:i, s:i, s:f, s:f}}", "fanout_wait", "packets",
+				 &packets_shown, "paced_packets", &paced_shown, "mean_ms",
+				 &mean_shown, "max_ms", &max_shown),
+		0);
+	assert_int_equal(packets_shown, packets);
+	assert_int_equal(paced_shown, paced);
+	assert_float_equal(mean_shown, mean, 1e-9);
+	assert_float_equal(max_shown, max, 1e-9);
+	json_decref(doc);
+}
+
 static void a_silent_stream_is_waiting(void **state)
 {
 	struct rig *r = *state;
@@ -102,6 +121,8 @@ static void a_silent_stream_is_waiting(void **state)
 		"\"lost\":0,\"restarts\":0,\"source_reports\":0,\"bitrate_bps\":0,"
 		"\"packet_rate\":0.0,\"frame_rate\":0.0,\"stereo\":true,\"source\":null,"
 		"\"last_seen_ms\":null,\"drops\":{},\"problems\":[]}},"
+		"\"fanout_wait\":{\"packets\":0,\"paced_packets\":0,\"mean_ms\":0.0,"
+		"\"max_ms\":0.0},"
 		"\"commands\":{\"ffmpeg\":\"ffmpeg -re -stream_loop -1 -i INPUT -map 0:v:0 "
 		"-c:v libx264 -profile:v baseline -preset veryfast -tune zerolatency -bf 0 -g 60 "
 		"-pix_fmt yuv420p -payload_type 96 -f rtp "
@@ -115,6 +136,31 @@ static void a_silent_stream_is_waiting(void **state)
 		"is-live=true ! audioconvert ! audioresample ! audio/x-raw,rate=48000,channels=2 "
 		"! opusenc ! rtpopuspay mtu=1200 pt=111 ! udpsink host=198.18.77.1 port=20002\"}}");
 	json_decref(doc);
+}
+
+// Of all workers; the longest of late, no matter in which span, until it is long ago.
+static void what_pictures_wait_is_told(void **state)
+{
+	struct rig *r = *state;
+	struct stream *s = put(r, "{\"video\":{}}");
+	struct region_wait *waits = ((struct region_stream *)(uintptr_t)stream_shared(s))->waits;
+	const uint64_t span_ns = REGION_WAIT_SPAN_MS * NS_PER_MS;
+	uint64_t now_ns = region_now_ns();
+
+	waits[0] = (struct region_wait){ .packets = 300,
+		.paced = 200,
+		.sum_ns = 1200 * NS_PER_MS,
+		.max_ns = 9 * NS_PER_MS,
+		.last_max_ns = 11 * NS_PER_MS,
+		.since_ns = now_ns };
+	waits[REGION_MAX_WORKERS - 1] = (struct region_wait){
+		.packets = 100, .paced = 1, .sum_ns = 0, .max_ns = 3, .since_ns = now_ns
+	};
+	expect_wait(s, 400, 201, 3, 11);
+	waits[0].since_ns = now_ns - span_ns; // none came since: 11 ms are two spans ago
+	expect_wait(s, 400, 201, 3, 9);
+	waits[0].since_ns = now_ns - 2 * span_ns;
+	expect_wait(s, 400, 201, 3, 3e-6);
 }
 
 static void a_playing_leg_shows_what_comes(void **state)
@@ -361,6 +407,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_silent_stream_is_waiting),
 		TEST(a_playing_leg_shows_what_comes),
+		TEST(what_pictures_wait_is_told),
 		TEST(key_frames_and_silence_are_told),
 		TEST(commands_send_to_the_group),
 		TEST(each_problem_names_its_remedy),
