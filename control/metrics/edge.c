@@ -81,6 +81,10 @@ static const struct leg_row leg_rows[] = {
 	LEG_ROW(key_frames, "millrace_leg_key_frames_total", "Key frames in them."),
 	LEG_ROW(key_requests, "millrace_leg_key_requests_total",
 		"Key frames that its source was asked for."),
+	LEG_ROW(sets_added, "millrace_leg_parameter_sets_added_total",
+		"Key frames that came without parameter sets and were given them."),
+	LEG_ROW(omitted, "millrace_leg_omitted_packets_total",
+		"Packets of delimiters and filler alone, which no viewer needs."),
 	LEG_ROW(lost, "millrace_leg_lost_packets_total", "RTP packets that never came."),
 	LEG_ROW(restarts, "millrace_leg_restarts_total", "Times that the encoder began anew."),
 };

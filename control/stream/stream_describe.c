@@ -93,6 +93,8 @@ static int put_video(
 
 	return stream_json_put(out, "key_frames", integer(state->key_frames)) |
 	       stream_json_put(out, "key_requests", integer(state->key_requests)) |
+	       stream_json_put(out, "parameter_sets_added", integer(state->sets_added)) |
+	       stream_json_put(out, "packets_omitted", integer(state->omitted)) |
 	       stream_json_put(out, "key_frame_age_ms",
 		       state->last_key_ns ? age_ms(state->last_key_ns) : json_null()) |
 	       stream_json_put(out, "key_frame_interval_ms",

@@ -123,6 +123,8 @@ struct region_leg_state {
 	uint64_t lost;	       // gaps that stayed gaps
 	uint64_t restarts;     // new source, jump of sequence or timestamp
 	uint64_t key_requests; // sent to the source
+	uint64_t sets_added;   // video: key frames that were given parameter sets
+	uint64_t omitted;      // video: packets of nothing but delimiters and filler
 	uint64_t drops[DROP_COUNT];
 	uint32_t key_interval_ms; // video: between the last two key frames of one source; 0: none
 	uint32_t zero2;
@@ -277,7 +279,7 @@ struct region_peer_leg_state {
 	uint64_t resent;		    // packets that left again
 	uint64_t resent_bytes;		    // of RTP payload
 	uint64_t missed[REGION_MISS_COUNT]; // that were asked for
-	uint64_t fir_repeats; // of a FIR that came already
+	uint64_t fir_repeats;		    // of a FIR that came already
 
 	// Video: how the viewer began: in the middle of a group of pictures, or waiting.
 	uint64_t starts_instant;

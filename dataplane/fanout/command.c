@@ -139,6 +139,8 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 		s->legs[leg].conf = conf.legs[leg];
 		s->legs[leg].present = conf.legs[leg].present;
 	}
+	if (conf.owner == w->id && conf.sprop_bytes <= sizeof(conf.sprop))
+		params_learn(&s->legs[LEG_VIDEO].params, conf.sprop, conf.sprop_bytes);
 	map_ports(w, c->slot, &conf);
 	return 0;
 }

@@ -40,7 +40,8 @@ static struct batch *batch_of(struct worker *w, uint16_t stream, uint8_t leg)
 	return b;
 }
 
-static void gather(struct worker *w, struct rte_mbuf *m, const struct frame *f,
+// payload_off: from the mbuf's data.
+static void gather(struct worker *w, struct rte_mbuf *m, uint16_t payload_off,
 	struct ingest_ref ref, const struct leg_packet *p)
 {
 	struct batch *b = batch_of(w, ref.stream, ref.leg);
@@ -57,9 +58,11 @@ static void gather(struct worker *w, struct rte_mbuf *m, const struct frame *f,
 		.frame = p->frame,
 		.seq = p->seq,
 		.rx_ns = w->now_ns,
-		.payload_off = (uint16_t)(f->payload_off + p->payload_off),
+		.payload_off = payload_off,
 		.payload_bytes = p->payload_bytes };
 	b->pkts[b->n++] = m;
+	keep_packet(w, ref.stream, ref.leg, p,
+		rte_pktmbuf_mtod_offset(m, const uint8_t *, payload_off));
 }
 
 // The leg has counted it by reason already, with its sender; the worker counts it once more among
@@ -83,10 +86,51 @@ static void accept_rtcp(struct worker *w, struct rte_mbuf *m, const struct frame
 	rte_pktmbuf_free(m);
 }
 
+// Parameter sets go out before a key frame that came without, as a packet of their own.
+static void add_sets(
+	struct worker *w, struct ingest_ref ref, struct leg *leg, struct leg_packet *next)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->share->pool);
+	struct leg_packet p = *next;
+
+	if (!m) {
+		w->counters->drops[DROP_NO_MBUF]++;
+		return;
+	}
+	m->data_len = params_write(&leg->params, rte_pktmbuf_mtod(m, uint8_t *));
+	m->pkt_len = m->data_len;
+	leg_insert(leg, next, &p.seq);
+	next->begins = false;
+	p.payload_bytes = m->data_len;
+	p.key = false;
+	p.params = true;
+	p.marker = false;
+	leg->state->sets_added++;
+	gather(w, m, 0, ref, &p);
+}
+
+// Return: whether the packet goes out.
+static bool care_for(struct worker *w, uint8_t *payload, struct ingest_ref ref, struct leg *leg,
+	struct leg_packet *p)
+{
+	switch (params_judge(&leg->params, payload, p)) {
+	case PARAMS_OMIT:
+		leg_omit(leg, p);
+		leg->state->omitted++;
+		return false;
+	case PARAMS_LACK:
+		add_sets(w, ref, leg, p);
+		return true;
+	case PARAMS_PASS:
+		return true;
+	}
+	return true;
+}
+
 static void accept_rtp(struct worker *w, struct rte_mbuf *m, const struct frame *f,
 	struct ingest_ref ref, struct stream *s, struct leg *leg)
 {
-	const uint8_t *pkt = rte_pktmbuf_mtod_offset(m, const uint8_t *, f->payload_off);
+	uint8_t *pkt = rte_pktmbuf_mtod_offset(m, uint8_t *, f->payload_off);
 	struct leg_packet p;
 	unsigned int changes;
 	int rc = leg_accept(leg, &s->clock, &f->path.remote, pkt, f->payload_bytes,
@@ -96,8 +140,10 @@ static void accept_rtp(struct worker *w, struct rte_mbuf *m, const struct frame 
 		refuse(w, m, rc);
 		return;
 	}
-	keep_packet(w, ref.stream, ref.leg, &p, pkt + p.payload_off);
-	gather(w, m, f, ref, &p);
+	if (p.in_order && ref.leg == LEG_VIDEO && !care_for(w, pkt + p.payload_off, ref, leg, &p))
+		rte_pktmbuf_free(m);
+	else
+		gather(w, m, (uint16_t)(f->payload_off + p.payload_off), ref, &p);
 	if (changes)
 		tell_changes(w, ref.stream, ref.leg, changes);
 }

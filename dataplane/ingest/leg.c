@@ -1,5 +1,6 @@
 #include "dataplane/ingest/leg.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -75,9 +76,49 @@ static void anchor_sequence(struct leg *leg, uint16_t in_seq)
 		n->next_seq = FIRST_SEQ;
 	n->in_highest = FIRST_SEQ + in_seq;
 	n->seq_shift = (int64_t)n->next_seq - (int64_t)n->in_highest;
+	leg->n_turns = 0;
 	// Nothing before the first is let in: its output number may have been another packet's.
 	leg->seen = UINT64_MAX;
 	leg->probation = false;
+}
+
+// What is behind keeps the place that its gap has in the output, whatever was put in or left out
+// since.
+static uint64_t output_of(const struct leg *leg, uint64_t in_seq)
+{
+	int64_t shift = leg->norm->seq_shift;
+
+	for (uint64_t i = 0; i < LEG_WINDOW && i < leg->n_turns; i++) {
+		const struct leg_turn *turn = &leg->turns[(leg->n_turns - 1 - i) % LEG_WINDOW];
+
+		if (in_seq >= turn->from)
+			break;
+		shift = turn->shift;
+	}
+	return (uint64_t)((int64_t)in_seq + shift);
+}
+
+static void move_output(struct leg *leg, uint64_t from, int by)
+{
+	struct region_leg_norm *n = leg->norm;
+
+	leg->turns[leg->n_turns++ % LEG_WINDOW] = (struct leg_turn){ .from = from,
+		.shift = n->seq_shift };
+	n->seq_shift += by;
+	n->next_seq = (uint64_t)((int64_t)n->next_seq + by);
+}
+
+void leg_insert(struct leg *leg, struct leg_packet *p, uint64_t *out)
+{
+	assert(p->in_order && p->seq + 1 == leg->norm->next_seq);
+	move_output(leg, leg->norm->in_highest, 1);
+	*out = p->seq++;
+}
+
+void leg_omit(struct leg *leg, const struct leg_packet *p)
+{
+	assert(p->in_order && p->seq + 1 == leg->norm->next_seq);
+	move_output(leg, leg->norm->in_highest + 1, -1);
 }
 
 static void adopt_source(
@@ -325,7 +366,7 @@ int leg_accept(struct leg *leg, struct stream_clock *clock, const struct net_add
 		return rc;
 	if ((*changes & LEG_CHANGE_RESTART) && leg->norm->has_output)
 		leg->state->restarts++;
-	*out = (struct leg_packet){ .seq = (uint64_t)((int64_t)in_seq + leg->norm->seq_shift),
+	*out = (struct leg_packet){ .seq = output_of(leg, in_seq),
 		.ts = p.timestamp + leg->norm->ts_shift,
 		.payload_off = p.payload_off,
 		.payload_bytes = p.payload_bytes,

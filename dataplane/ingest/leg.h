@@ -10,6 +10,7 @@
 
 #include "dataplane/abi/region.h"
 #include "dataplane/ingest/clock.h"
+#include "dataplane/ingest/params.h"
 #include "dataplane/ingest/rtp.h"
 
 enum {
@@ -22,14 +23,22 @@ enum {
 	LEG_EARLY_REPORT_MS = 5000, // how long a report waits for its source
 };
 
+// Where the output moved against the input: input numbers below from have the shift before.
+struct leg_turn {
+	uint64_t from; // input, extended
+	int64_t shift;
+};
+
 struct leg {
 	enum leg_kind kind;
 	bool present;
 	struct region_leg_conf conf;
-	struct region_leg_norm *norm;	// rw
-	struct region_leg_state *state; // rw
-	uint64_t seen;			// bit i: in_highest - i came
-	bool probation;			// the next packet decides whether the sequence restarted
+	struct region_leg_norm *norm;	   // rw
+	struct region_leg_state *state;	   // rw
+	uint64_t seen;			   // bit i: in_highest - i came
+	struct leg_turn turns[LEG_WINDOW]; // the newest is turns[(n_turns - 1) % LEG_WINDOW]
+	uint64_t n_turns;
+	bool probation; // the next packet decides whether the sequence restarted
 	uint16_t probation_seq;
 	uint32_t frame_ts; // output timestamp of the key frame that came last
 	bool key_seen;	   // and that is this source's
@@ -40,6 +49,7 @@ struct leg {
 		uint32_t ts;
 		uint32_t frame;
 	} recent[LEG_WINDOW];
+	struct params params; // video
 	// A sender report that came before its source's first packet: encoders send it first.
 	struct {
 		uint64_t ntp;
@@ -83,6 +93,15 @@ void leg_init(struct leg *, enum leg_kind, const struct region_leg_conf *conf,
 int leg_accept(struct leg *, struct stream_clock *, const struct net_addr *from, const uint8_t *pkt,
 	uint16_t pkt_bytes, uint16_t max_bytes, uint64_t now_ns, struct leg_packet *out,
 	unsigned int *changes);
+
+// Make room in the output for one more packet before the one that was accepted last, in order.
+// p:   that packet, which gets the next number.
+// out: the number for the one before it.
+void leg_insert(struct leg *, struct leg_packet *p, uint64_t *out);
+
+// Take the packet that was accepted last, in order, out of the output again: its number is the next
+// one's.
+void leg_omit(struct leg *, const struct leg_packet *);
 
 // Judge one RTCP datagram of the source; sender reports move the clock.
 // Return: 0; else drop_as_error() of the reason, counted.

@@ -56,13 +56,45 @@ static void judge_alone(const uint8_t *pkt, uint16_t pkt_bytes)
 static void accepted_must_hold(struct play *play, const struct leg_packet *out, uint16_t pkt_bytes)
 {
 	must(out->seq < play->norm.next_seq);
-	must(out->in_order == (out->seq + 1 == play->norm.next_seq));
+	must(!out->in_order || out->seq + 1 == play->norm.next_seq);
 	must((uint32_t)out->payload_off + out->payload_bytes <= pkt_bytes &&
 		out->payload_bytes > 0);
+}
+
+// No number goes out twice.
+static void goes_out(struct play *play, uint64_t seq)
+{
+	must(seq < play->norm.next_seq);
 	for (unsigned int i = 0; i < play->n_given; i++)
-		must(play->given[i] != out->seq);
+		must(play->given[i] != seq);
 	if (play->n_given < MAX_ACCEPTED)
-		play->given[play->n_given++] = out->seq;
+		play->given[play->n_given++] = seq;
+}
+
+// As the worker does (fanout/intake.c).
+static void care_for(struct play *play, uint8_t *payload, struct leg_packet *p)
+{
+	uint8_t sets[PARAMS_PACKET_MAX];
+	uint16_t before = p->payload_bytes;
+	uint64_t seq;
+
+	if (play->leg.kind == LEG_VIDEO && p->in_order) {
+		switch (params_judge(&play->leg.params, payload, p)) {
+		case PARAMS_OMIT:
+			leg_omit(&play->leg, p);
+			return;
+		case PARAMS_LACK:
+			must(params_write(&play->leg.params, sets) <= sizeof(sets));
+			leg_insert(&play->leg, p, &seq);
+			goes_out(play, seq);
+			break;
+		case PARAMS_PASS:
+			break;
+		}
+		must(p->payload_bytes > 0 && p->payload_bytes <= before);
+		must(play->leg.params.bytes <= sizeof(play->leg.params.sets));
+	}
+	goes_out(play, p->seq);
 }
 
 static uint64_t drops_of(const struct region_leg_state *state)
@@ -74,7 +106,7 @@ static uint64_t drops_of(const struct region_leg_state *state)
 	return sum;
 }
 
-static void give(struct play *play, const uint8_t *step, const uint8_t *pkt, uint16_t pkt_bytes)
+static void give(struct play *play, const uint8_t *step, uint8_t *pkt, uint16_t pkt_bytes)
 {
 	struct net_addr from = { .ip = { 198, 18, 77, 2 }, .family = NET_IPV4 };
 	uint64_t drops = drops_of(&play->state), next_seq = play->norm.next_seq;
@@ -90,10 +122,12 @@ static void give(struct play *play, const uint8_t *step, const uint8_t *pkt, uin
 			&out, &changes);
 	must(rc <= 0 && rc >= -DROP_COUNT);
 	must(drops_of(&play->state) == drops + (rc < 0));
-	if (rc < 0 || step[0] & STEP_RTCP)
+	if (rc < 0 || step[0] & STEP_RTCP) {
 		must(play->norm.next_seq == next_seq);
-	else
-		accepted_must_hold(play, &out, pkt_bytes);
+		return;
+	}
+	accepted_must_hold(play, &out, pkt_bytes);
+	care_for(play, pkt + out.payload_off, &out);
 }
 
 static uint16_t write_packet(

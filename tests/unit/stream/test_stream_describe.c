@@ -112,6 +112,7 @@ static void a_silent_stream_is_waiting(void **state)
 		"\"frames\":0,"
 		"\"lost\":0,\"restarts\":0,\"source_reports\":0,\"bitrate_bps\":0,"
 		"\"packet_rate\":0.0,\"frame_rate\":0.0,\"key_frames\":0,\"key_requests\":0,"
+		"\"parameter_sets_added\":0,\"packets_omitted\":0,"
 		"\"key_frame_age_ms\":null,\"key_frame_interval_ms\":null,\"profile_level_id\":"
 		"null,\"sprop_parameter_sets\":null,\"source\":null,"
 		"\"last_seen_ms\":null,\"drops\":{},\"problems\":[]},"
