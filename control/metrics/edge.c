@@ -132,6 +132,14 @@ static void write_drops(FILE *out, const struct metric *m, const struct stream *
 				state->drops[reason]);
 }
 
+static void write_lint(FILE *out, const struct metric *m, const struct stream *s, enum leg_kind leg,
+	const struct region_leg_state *state, size_t offset)
+{
+	for (unsigned int reason = 0; reason < LINT_COUNT; reason++)
+		exposition_count(out, m, METRIC_VALUES(s->id, leg_name(leg), lint_name(reason)),
+			state->lint >> reason & 1);
+}
+
 static void write_legs(const struct api *api, FILE *out)
 {
 	static const struct metric up = METRIC_TELLS(
@@ -139,7 +147,11 @@ static void write_legs(const struct api *api, FILE *out)
 	static const struct metric drops = METRIC_COUNTS("millrace_leg_dropped_packets_total",
 		"Packets to the leg's ports that were dropped, by reason.", LEG_LABELS, "reason");
 
+	static const struct metric lint = METRIC_TELLS("millrace_stream_lint",
+		"Whether something is wrong with what comes in, by reason.", LEG_LABELS, "reason");
+
 	each_leg(api, out, &up, write_up, 0);
+	each_leg(api, out, &lint, write_lint, 0);
 	for (size_t i = 0; i < sizeof(leg_rows) / sizeof(leg_rows[0]); i++)
 		each_leg(api, out, &leg_rows[i].metric, write_count, leg_rows[i].offset);
 	each_leg(api, out, &drops, write_drops, 0);

@@ -24,7 +24,8 @@ struct stream_leg_want {
 	struct net_addr group; // multicast group that it is sent to; NET_NONE: this host's address
 	bool profile_known;    // video
 	uint8_t profile_level_id[3];
-	bool stereo; // audio
+	bool refuse_b_frames; // video
+	bool stereo;	      // audio
 };
 
 // Parameter sets of the video leg, each with its size before it in 16 bits.

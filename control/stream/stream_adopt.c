@@ -41,6 +41,7 @@ static void read_leg(
 	want->legs[kind].profile_known = leg->profile_known;
 	memcpy(want->legs[kind].profile_level_id, leg->profile_level_id, 3);
 	want->legs[kind].stereo = leg->stereo;
+	want->legs[kind].refuse_b_frames = kind == LEG_VIDEO && leg->refuse_b_frames;
 	want->n_sources = leg->n_sources;
 	memcpy(want->sources, leg->sources, sizeof(want->sources));
 }

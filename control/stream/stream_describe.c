@@ -59,6 +59,20 @@ static json_t *profile(const struct stream_leg_want *want, const struct region_l
 	return json_sprintf("%02x%02x%02x", p[0], p[1], p[2]);
 }
 
+static json_t *lint(const struct region_leg_state *state)
+{
+	json_t *out = json_array();
+
+	for (unsigned int reason = 0; out && reason < LINT_COUNT; reason++) {
+		if (!(state->lint >> reason & 1) ||
+			json_array_append_new(out, json_string(lint_name(reason))) == 0)
+			continue;
+		json_decref(out);
+		return NULL;
+	}
+	return out;
+}
+
 static int put_counts(json_t *out, const struct region_leg_state *state)
 {
 	const struct {
@@ -100,7 +114,8 @@ static int put_video(
 	       stream_json_put(out, "key_frame_interval_ms",
 		       state->key_interval_ms ? integer(state->key_interval_ms) : json_null()) |
 	       stream_json_put(out, "profile_level_id", profile(want, state)) |
-	       stream_json_put(out, "sprop_parameter_sets", stream_sprop_text(&all->sprop));
+	       stream_json_put(out, "sprop_parameter_sets", stream_sprop_text(&all->sprop)) |
+	       stream_json_put(out, "refuse_b_frames", json_boolean(want->refuse_b_frames));
 }
 
 static int put_leg(json_t *out, const struct stream *s, enum leg_kind leg,
@@ -126,6 +141,9 @@ static int put_leg(json_t *out, const struct stream *s, enum leg_kind leg,
 	rc |= stream_json_put(
 		out, "last_seen_ms", state->packets ? age_ms(norm->last_rx_ns) : json_null());
 	rc |= stream_json_put(out, "drops", drops(state));
+	rc |= stream_json_put(out, "clock_drift_ppm",
+		state->drift_known ? json_integer(state->drift_ppm) : json_null());
+	rc |= stream_json_put(out, "lint", lint(state));
 	return rc | stream_json_put(out, "problems", stream_problems(s, leg, state));
 }
 

@@ -52,6 +52,8 @@ static int put_leg(json_t *stream, const struct stream_want *want, enum leg_kind
 	if (rc == 0 && leg->profile_known)
 		rc = stream_json_put(
 			out, "profile_level_id", json_sprintf("%02x%02x%02x", p[0], p[1], p[2]));
+	if (rc == 0 && leg->refuse_b_frames)
+		rc = stream_json_put(out, "refuse_b_frames", json_true());
 	if (rc == 0 && kind == LEG_VIDEO && want->sprop.bytes)
 		rc = stream_json_put(out, "sprop_parameter_sets", stream_sprop_text(&want->sprop));
 	return rc;

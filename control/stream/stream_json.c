@@ -240,6 +240,16 @@ static int read_sprop(struct reader *r, const json_t *leg)
 	return 0;
 }
 
+static int read_refuse_b_frames(struct reader *r, const json_t *leg)
+{
+	struct member m = leg_member(leg, LEG_VIDEO, "refuse_b_frames");
+
+	if (m.value && !json_is_boolean(m.value))
+		return refuse(r, m.where, "true or false", m.value);
+	r->want.legs[LEG_VIDEO].refuse_b_frames = json_is_true(m.value);
+	return 0;
+}
+
 static int read_stereo(struct reader *r, const json_t *leg)
 {
 	struct member m = leg_member(leg, LEG_AUDIO, "stereo");
@@ -252,14 +262,14 @@ static int read_stereo(struct reader *r, const json_t *leg)
 
 static int read_leg(struct reader *r, const json_t *body, enum leg_kind kind)
 {
-	static const char *const names[LEG_COUNT][7] = {
+	static const char *const names[LEG_COUNT][8] = {
 		[LEG_VIDEO] = { "port", "payload_type", "codec", "group", "profile_level_id",
-			"sprop_parameter_sets" },
+			"sprop_parameter_sets", "refuse_b_frames" },
 		[LEG_AUDIO] = { "port", "payload_type", "codec", "group", "stereo" },
 	};
 	static const char *const expected[LEG_COUNT] = {
-		[LEG_VIDEO] = "port, payload_type, codec, group, profile_level_id or "
-			      "sprop_parameter_sets",
+		[LEG_VIDEO] = "port, payload_type, codec, group, profile_level_id, "
+			      "sprop_parameter_sets or refuse_b_frames",
 		[LEG_AUDIO] = "port, payload_type, codec, group or stereo",
 	};
 	const json_t *leg = json_object_get(body, leg_name(kind));
@@ -283,6 +293,8 @@ static int read_leg(struct reader *r, const json_t *body, enum leg_kind kind)
 		rc = kind == LEG_VIDEO ? read_profile(r, leg) : read_stereo(r, leg);
 	if (rc == 0 && kind == LEG_VIDEO)
 		rc = read_sprop(r, leg);
+	if (rc == 0 && kind == LEG_VIDEO)
+		rc = read_refuse_b_frames(r, leg);
 	r->want.legs[kind].present = true;
 	return rc;
 }

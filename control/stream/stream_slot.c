@@ -132,6 +132,7 @@ static void write_leg(
 	out->profile_known = l->profile_known;
 	memcpy(out->profile_level_id, l->profile_level_id, sizeof(out->profile_level_id));
 	out->stereo = l->stereo;
+	out->refuse_b_frames = l->refuse_b_frames;
 	out->n_sources = want->n_sources;
 	memcpy(out->sources, want->sources, want->n_sources * sizeof(*want->sources));
 }
@@ -422,7 +423,9 @@ int stream_ports_steer(const struct stream_store *store, const struct stream_wan
 static bool leg_equal(const struct stream_leg_want *a, const struct stream_leg_want *b)
 {
 	return a->present == b->present && a->port == b->port &&
-	       a->payload_type == b->payload_type && net_addr_equal(&a->group, &b->group);
+	       a->payload_type == b->payload_type && net_addr_equal(&a->group, &b->group) &&
+	       a->refuse_b_frames == b->refuse_b_frames && a->profile_known == b->profile_known &&
+	       memcmp(a->profile_level_id, b->profile_level_id, 3) == 0;
 }
 
 bool stream_want_equal(const struct stream_want *a, const struct stream_want *b)

@@ -1,6 +1,7 @@
 // What the description of a stream says in words: commands that send to it, and problems with what
 // comes in.
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/stream/priv/store.h"
@@ -86,6 +87,9 @@ static void add_shape(struct problem *p)
 		max, packet_bytes(p->stream->store), packet_bytes(p->stream->store));
 	add(p, DROP_INGEST_PAYLOAD_TYPE, "with the wrong payload type",
 		"expected %u; set -payload_type %u", type, type);
+	add(p, DROP_INGEST_B_FRAMES, "of a source with B-frames",
+		"expected none, as refuse_b_frames says; set -bf 0 in FFmpeg, or bframes=0 on "
+		"x264enc");
 	add(p, DROP_INGEST_RTCP_BAD, "that are not the RTCP they claim to be",
 		"expected compound RTCP that begins with a report (RFC 3550 6.1)");
 }
@@ -131,6 +135,59 @@ static void add_silence(struct problem *p)
 					"and still sends to this address and port"));
 }
 
+static bool has_lint(const struct problem *p, enum lint_reason reason)
+{
+	return p->state->lint >> reason & 1;
+}
+
+static void add_video_lint(struct problem *p)
+{
+	const uint8_t *want = p->stream->want.legs[LEG_VIDEO].profile_level_id;
+	const uint8_t *sent = p->state->profile_level_id;
+
+	if (has_lint(p, LINT_B_FRAMES))
+		add_line(p,
+			json_sprintf("pictures come out of their order (B-frames), which browsers "
+				     "show with jerks or not at all%s: set -bf 0 in FFmpeg, or "
+				     "bframes=0 on x264enc",
+				p->stream->want.legs[LEG_VIDEO].refuse_b_frames
+					? "; they are refused"
+					: ""));
+	if (has_lint(p, LINT_NO_KEY_FRAME))
+		add_line(p, json_sprintf("no key frame for more than %u s, so that no new viewer "
+					 "gets a picture: set -g in FFmpeg, or key-int-max on "
+					 "x264enc",
+				    p->stream->store->conf->ingest.key_frame_warn_s));
+	if (has_lint(p, LINT_NO_PARAMETER_SETS))
+		add_line(p,
+			json_string("key frames come without SPS and PPS, so that no viewer gets "
+				    "a picture: put -bsf:v dump_extra in FFmpeg, "
+				    "config-interval=-1 on rtph264pay, or PUT the stream with "
+				    "sprop_parameter_sets"));
+	if (has_lint(p, LINT_PROFILE))
+		add_line(p,
+			json_sprintf("the picture is of profile-level-id %02x%02x%02x, declared is "
+				     "%02x%02x%02x, which viewers were told: set -profile:v and "
+				     "-level in FFmpeg, or PUT the stream with what it is",
+				sent[0], sent[1], sent[2], want[0], want[1], want[2]));
+}
+
+static void add_lint(struct problem *p)
+{
+	if (has_lint(p, LINT_NO_SENDER_REPORTS))
+		add_line(p, json_sprintf("no sender reports, so that sound and picture may drift "
+					 "apart: let RTCP through to UDP port %u",
+				    p->stream->want.legs[p->leg].port + 1u));
+	if (has_lint(p, LINT_CLOCK_DRIFT))
+		add_line(p,
+			json_sprintf(
+				"the source's clock is %d ppm %s: viewers will skip or stall now "
+				"and then; set its clock by NTP, or send in real time (-re in "
+				"FFmpeg)",
+				abs(p->state->drift_ppm),
+				p->state->drift_ppm > 0 ? "fast" : "slow"));
+}
+
 json_t *stream_problems(
 	const struct stream *s, enum leg_kind leg, const struct region_leg_state *state)
 {
@@ -141,8 +198,11 @@ json_t *stream_problems(
 	add_shape(&p);
 	add_senders(&p);
 	add_silence(&p);
-	if (leg == LEG_VIDEO)
+	if (leg == LEG_VIDEO) {
 		add_key_frames(&p);
+		add_video_lint(&p);
+	}
+	add_lint(&p);
 	if (!p.failed)
 		return p.lines;
 	json_decref(p.lines);

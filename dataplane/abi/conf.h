@@ -95,8 +95,9 @@ struct conf {
 		uint8_t pacing_percent;	 // of the frame interval, 0 to 50, default 50; 0: off
 	} media;
 	struct {
-		uint16_t first_port; // even, default 20000
-		uint16_t last_port;  // default 29999
+		uint16_t first_port;	   // even, default 20000
+		uint16_t last_port;	   // default 29999
+		uint32_t key_frame_warn_s; // default 12
 	} ingest;
 	struct {
 		struct net_addr address;	// default any: [::], which takes IPv4 too

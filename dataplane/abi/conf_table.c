@@ -155,6 +155,8 @@ const struct conf_option conf_options[] = {
 		"First UDP port of the RTP legs that come in; even"),
 	NUMBER(ingest, last_port, 2, 65535, 29999,
 		"Last one"),
+	NUMBER(ingest, key_frame_warn_s, 1, 3600, 12,
+		"Seconds without a key frame after which the stream's state says so"),
 
 	ADDRESS(http, address, "any",
 		"Address that the HTTP server listens on; any or [::]: all of IPv6 and IPv4, 0.0.0.0: "

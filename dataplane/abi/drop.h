@@ -33,7 +33,8 @@
 	X(OVERLOAD, "overload")		  /* pictures came quicker than they could go */    \
 	X(HOST_BAD, "host_bad")		  /* ARP, ping or ND against its rules */           \
 	X(HOST_RATE, "host_rate")	  /* more pings than are answered */                \
-	X(EXCEPTION_FULL, "exception_full")
+	X(EXCEPTION_FULL, "exception_full")                                                 \
+	X(INGEST_B_FRAMES, "ingest_b_frames") /* the stream refuses sources with B-frames */
 
 enum drop_reason {
 #define X(name, text) DROP_##name,

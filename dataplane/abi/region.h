@@ -13,6 +13,7 @@
 
 #include "dataplane/abi/drop.h"
 #include "dataplane/abi/leg.h"
+#include "dataplane/abi/lint.h"
 #include "dataplane/abi/net.h"
 #include "dataplane/abi/ring.h"
 #include "dataplane/abi/srtp_keys.h"
@@ -66,16 +67,15 @@ struct region_source {
 struct region_leg_conf {
 	uint8_t present;
 	uint8_t payload_type;
-	uint8_t n_sources; // 0: anybody
-	uint8_t zero;
-	uint16_t port; // host byte order; RTP; RTCP on port + 1
+	uint8_t n_sources;	 // 0: anybody
+	uint8_t refuse_b_frames; // video
+	uint16_t port;		 // host byte order; RTP; RTCP on port + 1
 	uint16_t zero2;
 	struct region_source sources[REGION_MAX_SOURCES];
 	struct net_addr group; // multicast group it is sent to, port ignored; none: our addresses
-	// Only for control, to go on after a restart:
-	uint8_t profile_known; // video
+	uint8_t profile_known; // video: as declared
 	uint8_t profile_level_id[3];
-	uint8_t stereo; // audio
+	uint8_t stereo; // audio; only for control, to go on after a restart
 	uint8_t zero3[3];
 };
 
@@ -127,13 +127,16 @@ struct region_leg_state {
 	uint64_t omitted;      // video: packets of nothing but delimiters and filler
 	uint64_t drops[DROP_COUNT];
 	uint32_t key_interval_ms; // video: between the last two key frames of one source; 0: none
+	uint32_t lint;		  // bit r: enum lint_reason r holds
+	int32_t drift_ppm;	  // of the source's clock; above 0 it is fast
 	uint32_t zero2;
 	struct net_addr source;	     // who sends
 	uint8_t up;		     // packets within the last second or so
 	uint8_t profile_known;	     // video: from an SPS seen in band
 	uint8_t profile_level_id[3]; // profile_idc, constraint flags, level_idc
 	uint8_t stereo;		     // audio: from the Opus TOC byte
-	uint8_t zero[2];
+	uint8_t drift_known;
+	uint8_t zero;
 	struct net_addr last_refused; // who sent the last packet that was dropped
 };
 

@@ -141,6 +141,8 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 	}
 	if (conf.owner == w->id && conf.sprop_bytes <= sizeof(conf.sprop))
 		params_learn(&s->legs[LEG_VIDEO].params, conf.sprop, conf.sprop_bytes);
+	if (conf.owner == w->id)
+		lint_profile(&conf.legs[LEG_VIDEO], &shared->legs[LEG_VIDEO]);
 	map_ports(w, c->slot, &conf);
 	return 0;
 }

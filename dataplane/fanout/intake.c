@@ -216,6 +216,9 @@ void intake_house(struct worker *w)
 			if (!s->legs[leg].present)
 				continue;
 			publish_clock(w, s, leg);
+			lint_check(&s->legs[leg].lint, s->legs[leg].state, leg,
+				s->legs[leg].params.unknown, w->edge->conf->ingest.key_frame_warn_s,
+				w->now_ns);
 			if (leg_check_silence(&s->legs[leg], w->now_ns))
 				event_leg(w, RING_LEG_DOWN, slot, (uint8_t)leg);
 		}

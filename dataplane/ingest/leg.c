@@ -196,6 +196,7 @@ static void take_early_report(struct leg *leg, struct stream_clock *clock, uint6
 	stream_clock_report(
 		clock, leg->kind, leg->early.ts + leg->norm->ts_shift, leg->early.ntp, rx_ns);
 	leg->state->source_reports++;
+	leg->lint.report_ns = rx_ns;
 }
 
 // Return: 0 and the input's extended sequence number; else a drop.
@@ -264,6 +265,13 @@ static void note_video(struct leg *leg, const uint8_t *payload, struct leg_packe
 		s->profile_known = 1;
 		*changes |= LEG_CHANGE_PARAMS;
 	}
+	if (h.has_sps)
+		lint_profile(&leg->conf, s);
+	// Pictures out of their order: by their type, or by their time.
+	if ((h.b_slice && !leg->conf.refuse_b_frames) ||
+		(out->begins && (int32_t)(out->ts - leg->norm->last_ts) < 0 &&
+			leg->norm->has_output && !(*changes & LEG_CHANGE_RESTART)))
+		lint_event(&leg->lint, s, LINT_B_FRAMES, now_ns);
 }
 
 static void note_audio(struct leg *leg, const uint8_t *payload, unsigned int *changes)
@@ -332,7 +340,7 @@ static void note_output(struct leg *leg, struct stream_clock *clock, const struc
 }
 
 static int parse(struct leg *leg, const struct net_addr *from, const uint8_t *pkt,
-	uint16_t pkt_bytes, uint16_t max_bytes, struct rtp_packet *p)
+	uint16_t pkt_bytes, uint16_t max_bytes, uint64_t now_ns, struct rtp_packet *p)
 {
 	int rc;
 
@@ -344,9 +352,29 @@ static int parse(struct leg *leg, const struct net_addr *from, const uint8_t *pk
 			leg, from, rc == -EMSGSIZE ? DROP_INGEST_SHORT : DROP_INGEST_NOT_RTP);
 	if (p->payload_type != leg->conf.payload_type)
 		return leg_refuse(leg, from, DROP_INGEST_PAYLOAD_TYPE);
-	if (p->payload_bytes > max_bytes)
+	if (p->payload_bytes > max_bytes) {
+		lint_event(&leg->lint, leg->state, LINT_OVERSIZE, now_ns);
 		return leg_refuse(leg, from, DROP_INGEST_LONG);
+	}
 	return 0;
+}
+
+// A source with B-frames is let in no more until it has sent none for a while; then it is another.
+static int refuse_b_frames(struct leg *leg, const struct net_addr *from, const struct rtp_packet *p,
+	const uint8_t *payload, uint64_t now_ns)
+{
+	struct h264_payload h;
+
+	if (!leg->conf.refuse_b_frames || leg->kind != LEG_VIDEO ||
+		(leg->norm->has_source && leg->norm->ssrc != p->ssrc))
+		return 0;
+	h264_inspect(payload, p->payload_bytes, &h);
+	if (h.b_slice)
+		lint_event(&leg->lint, leg->state, LINT_B_FRAMES, now_ns);
+	if (!(leg->state->lint & 1u << LINT_B_FRAMES))
+		return 0;
+	leg->norm->has_source = 0;
+	return leg_refuse(leg, from, DROP_INGEST_B_FRAMES);
 }
 
 int leg_accept(struct leg *leg, struct stream_clock *clock, const struct net_addr *from,
@@ -358,7 +386,9 @@ int leg_accept(struct leg *leg, struct stream_clock *clock, const struct net_add
 	int rc;
 
 	*changes = 0;
-	rc = parse(leg, from, pkt, pkt_bytes, max_bytes, &p);
+	rc = parse(leg, from, pkt, pkt_bytes, max_bytes, now_ns, &p);
+	if (rc == 0)
+		rc = refuse_b_frames(leg, from, &p, pkt + p.payload_off, now_ns);
 	if (rc < 0)
 		return rc;
 	rc = place(leg, clock, from, &p, now_ns, &in_seq, changes);
@@ -366,6 +396,8 @@ int leg_accept(struct leg *leg, struct stream_clock *clock, const struct net_add
 		return rc;
 	if ((*changes & LEG_CHANGE_RESTART) && leg->norm->has_output)
 		leg->state->restarts++;
+	if ((*changes & LEG_CHANGE_RESTART) || !leg->state->up)
+		lint_restart(&leg->lint, now_ns);
 	*out = (struct leg_packet){ .seq = output_of(leg, in_seq),
 		.ts = p.timestamp + leg->norm->ts_shift,
 		.payload_off = p.payload_off,
@@ -380,8 +412,10 @@ int leg_accept(struct leg *leg, struct stream_clock *clock, const struct net_add
 		note_video(leg, pkt + p.payload_off, out, now_ns, changes);
 	else
 		note_audio(leg, pkt + p.payload_off, changes);
-	if (out->in_order)
+	if (out->in_order) {
+		lint_packet(&leg->lint, leg->state, leg->kind, out->ts, now_ns);
 		note_output(leg, clock, out, now_ns, changes);
+	}
 	return 0;
 }
 
@@ -409,6 +443,7 @@ int leg_accept_rtcp(struct leg *leg, struct stream_clock *clock, const struct ne
 		}
 		stream_clock_report(clock, leg->kind, ts + leg->norm->ts_shift, ntp, now_ns);
 		leg->state->source_reports++;
+		leg->lint.report_ns = now_ns;
 	}
 	return 0;
 }

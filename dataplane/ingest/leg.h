@@ -10,6 +10,7 @@
 
 #include "dataplane/abi/region.h"
 #include "dataplane/ingest/clock.h"
+#include "dataplane/ingest/lint.h"
 #include "dataplane/ingest/params.h"
 #include "dataplane/ingest/rtp.h"
 
@@ -50,6 +51,7 @@ struct leg {
 		uint32_t frame;
 	} recent[LEG_WINDOW];
 	struct params params; // video
+	struct lint lint;
 	// A sender report that came before its source's first packet: encoders send it first.
 	struct {
 		uint64_t ntp;

@@ -150,7 +150,10 @@ static uint16_t write_packet(
 
 static void play_script(const uint8_t *data, size_t data_bytes)
 {
-	struct play play = { .conf = { .present = 1, .payload_type = 96 }, .now_ns = 1ULL << 40 };
+	struct play play = {
+		.conf = { .present = 1, .payload_type = 96, .refuse_b_frames = data[0] >> 1 & 1 },
+		.now_ns = 1ULL << 40
+	};
 	size_t off = 1;
 
 	leg_init(&play.leg, data[0] & 1 ? LEG_AUDIO : LEG_VIDEO, &play.conf, &play.norm,
@@ -168,6 +171,9 @@ static void play_script(const uint8_t *data, size_t data_bytes)
 		give(&play, step, pkt, write_packet(step, data + off, step[3], pkt));
 		off += step[3];
 	}
+	lint_check(&play.leg.lint, &play.state, play.leg.kind, play.leg.params.unknown, 12,
+		play.now_ns);
+	must(play.state.lint >> LINT_COUNT == 0);
 	leg_check_silence(&play.leg, play.now_ns);
 }
 

@@ -317,6 +317,8 @@ static void the_region_is_shown(void **state)
 	leg->packets = 6;
 	leg->up = 1;
 	leg->drops[DROP_INGEST_LATE] = 8;
+	leg->lint = 1u << LINT_CLOCK_DRIFT;
+	leg->omitted = 17;
 	assert_int_equal(edge_event(&h->stage->edge, 1, &e), 0);
 	expect_shown(h, "millrace_transmit_bytes_total{worker=\"1\",port=\"e\\\"?\"}",
 		(double)(1ULL << 40));
@@ -350,6 +352,11 @@ static void the_region_is_shown(void **state)
 	expect_shown(h, "millrace_stream_paced_packets_total{stream=\"cam\",worker=\"1\"}", 30);
 	expect_shown(h, "millrace_stream_wait_seconds_total{stream=\"cam\",worker=\"1\"}", 2.5);
 	expect_shown(h, "millrace_stream_wait_max_seconds{stream=\"cam\",worker=\"1\"}", 0.005);
+	expect_shown(
+		h, "millrace_stream_lint{stream=\"cam\",leg=\"audio\",reason=\"clock_drift\"}", 1);
+	expect_shown(
+		h, "millrace_stream_lint{stream=\"cam\",leg=\"audio\",reason=\"b_frames\"}", 0);
+	expect_shown(h, "millrace_leg_omitted_packets_total{stream=\"cam\",leg=\"audio\"}", 17);
 	expect_shown(h, "millrace_dataplane_up", 1);
 	expect_shown(h, "millrace_ring_faults_total{worker=\"1\"}", 9);
 	expect_shown(h, "millrace_flow_rules{port=\"e\\\"?\"}", -1); // no NIC that steers

@@ -114,14 +114,16 @@ static void a_silent_stream_is_waiting(void **state)
 		"\"packet_rate\":0.0,\"frame_rate\":0.0,\"key_frames\":0,\"key_requests\":0,"
 		"\"parameter_sets_added\":0,\"packets_omitted\":0,"
 		"\"key_frame_age_ms\":null,\"key_frame_interval_ms\":null,\"profile_level_id\":"
-		"null,\"sprop_parameter_sets\":null,\"source\":null,"
-		"\"last_seen_ms\":null,\"drops\":{},\"problems\":[]},"
+		"null,\"sprop_parameter_sets\":null,\"refuse_b_frames\":false,\"source\":null,"
+		"\"last_seen_ms\":null,\"drops\":{},\"clock_drift_ppm\":null,\"lint\":[],"
+		"\"problems\":[]},"
 		"\"audio\":{\"state\":\"waiting\",\"port\":20002,\"rtcp_port\":20003,"
 		"\"group\":null,\"payload_type\":111,\"codec\":\"Opus\",\"packets\":0,\"bytes\":0,"
 		"\"frames\":0,"
 		"\"lost\":0,\"restarts\":0,\"source_reports\":0,\"bitrate_bps\":0,"
 		"\"packet_rate\":0.0,\"frame_rate\":0.0,\"stereo\":true,\"source\":null,"
-		"\"last_seen_ms\":null,\"drops\":{},\"problems\":[]}},"
+		"\"last_seen_ms\":null,\"drops\":{},\"clock_drift_ppm\":null,\"lint\":[],"
+		"\"problems\":[]}},"
 		"\"fanout_wait\":{\"packets\":0,\"paced_packets\":0,\"mean_ms\":0.0,"
 		"\"max_ms\":0.0},"
 		"\"commands\":{\"ffmpeg\":\"ffmpeg -re -stream_loop -1 -i INPUT -map 0:v:0 "
@@ -263,6 +265,53 @@ static void key_frames_and_silence_are_told(void **state)
 	assert_true(stream_live(s));
 	stream_store_attach(r->store, NULL);
 	assert_false(stream_live(s));
+}
+
+// Each finding is a word for programs and a line for people.
+static void lint_is_told(void **state)
+{
+	static const struct {
+		enum lint_reason reason;
+		const char *begin; // NULL: drops tell
+	} rows[] = {
+		{ LINT_B_FRAMES,
+			"pictures come out of their order (B-frames), which browsers show with "
+			"jerks or not at all: set -bf 0 in FFmpeg" },
+		{ LINT_NO_KEY_FRAME, "no key frame for more than 13 s" },
+		{ LINT_NO_PARAMETER_SETS, "key frames come without SPS and PPS" },
+		{ LINT_PROFILE, "the picture is of profile-level-id 640028, declared is 42e01f" },
+		{ LINT_OVERSIZE, NULL },
+		{ LINT_NO_SENDER_REPORTS, "no sender reports, so that sound and picture may drift "
+					  "apart: let RTCP through to UDP port 20001" },
+		{ LINT_CLOCK_DRIFT, "the source's clock is 412 ppm slow: " },
+	};
+	struct rig *r = *state;
+	struct stream *s = put(r, "{\"video\":{\"profile_level_id\":\"42e01f\"}}");
+	struct region_leg_state *leg = leg_of(r, LEG_VIDEO);
+
+	assert_int_equal(sizeof(rows) / sizeof(rows[0]), LINT_COUNT);
+	r->conf.ingest.key_frame_warn_s = 13;
+	for (size_t i = 0; i < LINT_COUNT; i++) {
+		const char *word = NULL;
+		json_int_t drift = 0;
+		json_t *doc;
+
+		*leg = (struct region_leg_state){ .packets = 5,
+			.up = 1,
+			.lint = 1u << rows[i].reason,
+			.drift_known = 1,
+			.drift_ppm = -412,
+			.profile_known = 1,
+			.profile_level_id = { 0x64, 0, 0x28 } };
+		expect_problem(s, rows[i].begin);
+		doc = stream_describe(s);
+		assert_int_equal(json_unpack(doc, "{s:{s:{s:[s!],s:I}}}", "legs", "video", "lint",
+					 &word, "clock_drift_ppm", &drift),
+			0);
+		assert_string_equal(word, lint_name(rows[i].reason));
+		assert_int_equal(drift, -412);
+		json_decref(doc);
+	}
 }
 
 static void each_problem_names_its_remedy(void **state)
@@ -411,6 +460,7 @@ int main(void)
 		TEST(what_pictures_wait_is_told),
 		TEST(key_frames_and_silence_are_told),
 		TEST(commands_send_to_the_group),
+		TEST(lint_is_told),
 		TEST(each_problem_names_its_remedy),
 		TEST(commands_follow_address_profile_and_path),
 		TEST(without_a_data_plane_there_is_no_slot),

@@ -159,7 +159,7 @@ static void streams_come_back_as_they_were(void **state)
 	struct stream_want a_want, b_want;
 
 	a = store_rig_put_done(&k->rig, "cam.1",
-		"{\"video\":{\"port\":20004,\"sprop_parameter_sets\":"
+		"{\"video\":{\"port\":20004,\"refuse_b_frames\":true,\"sprop_parameter_sets\":"
 		"\"Z0LAH9kAUAW7ARAAAAMAEAAAAwPA8YMkgA==,aMuMsg==\"},"
 		"\"audio\":{\"stereo\":true,\"payload_type\":97,\"group\":\"ff15::1\"},\"max_"
 		"peers\":7,"
@@ -184,6 +184,7 @@ static void streams_come_back_as_they_were(void **state)
 	assert_int_equal(stream_shared(a)->conf.require_live, 1);
 	assert_int_equal(stream_shared(a)->conf.no_instant_start, 1);
 	assert_int_equal(stream_shared(a)->conf.no_feedback, 1);
+	assert_int_equal(stream_shared(a)->conf.legs[LEG_VIDEO].refuse_b_frames, 1);
 }
 
 static void a_removed_stream_does_not_come_back(void **state)

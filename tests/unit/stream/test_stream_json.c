@@ -43,7 +43,9 @@ static const struct {
 				   "require_live, instant_start, feedback or allowed_sources" },
 	{ "{\"video\":{\"stereo\":true}}",
 		"video.stereo: no such member; expected port, payload_type, codec, group, "
-		"profile_level_id or sprop_parameter_sets" },
+		"profile_level_id, sprop_parameter_sets or refuse_b_frames" },
+	{ "{\"video\":{\"refuse_b_frames\":1}}",
+		"video.refuse_b_frames: expected true or false, found 1" },
 	{ "{\"audio\":{\"profile_level_id\":\"42e01f\"}}",
 		"audio.profile_level_id: no such member; expected port, payload_type, codec, "
 		"group or stereo" },
