@@ -11,6 +11,7 @@ _MODULES = (
     "documents",
     "ingest",
     "lifecycle",
+    "lint",
     "recovery",
     "streams",
     "paths",
