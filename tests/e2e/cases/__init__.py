@@ -17,6 +17,7 @@ _MODULES = (
     "paths",
     "playback",
     "starts",
+    "quality",
     "workers",
     "own_nic",
     "load",
