@@ -15,8 +15,9 @@ class Line:
 
 # Options of both daemons that switch a feature off.
 SWITCHES = {
-    "start": {"media-instant-start": "no"},
+    "start": {"media-start-max-ms": "0"},
     "repair": {"media-repair-percent": "0"},
+    "pacing": {"media-pacing-percent": "0"},
 }
 
 LINES = {
