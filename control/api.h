@@ -38,6 +38,7 @@ void stream_api_get(void *ctx, struct http_request *);
 void stream_api_put(void *ctx, struct http_request *);
 void stream_api_delete(void *ctx, struct http_request *);
 void stream_api_peers(void *ctx, struct http_request *);
+void stream_api_peer(void *ctx, struct http_request *);
 
 void dataplane_api_get(void *ctx, struct http_request *);
 void metrics_get(void *ctx, struct http_request *);

@@ -150,6 +150,23 @@ void stream_api_peers(void *ctx, struct http_request *req)
 	answer_json(req, 200, list.peers ? json_pack("{s:o}", "peers", list.peers) : NULL, NULL, 0);
 }
 
+void stream_api_peer(void *ctx, struct http_request *req)
+{
+	struct api *api = ctx;
+	const char *resource = http_request_param(req, "resource");
+	struct stream *s = find_or_refuse(api, req);
+	const struct session *session;
+
+	if (!s)
+		return;
+	session = session_find(api->sessions, resource ? resource : "");
+	if (!session || session_stream(session) != s) {
+		http_request_refuse(req, 404, NULL, 0, "no such viewer of stream %s", s->id);
+		return;
+	}
+	answer_json(req, 200, session_describe(session), NULL, 0);
+}
+
 // ---- PUT ---------------------------------------------------------------------------------------
 
 // A request that waits for the workers; freed with its answer.

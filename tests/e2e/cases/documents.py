@@ -36,6 +36,7 @@ class Openapi:
                 for path in ("/api/v3/streams", "/api/v3/streams/live", "/api/v3/dataplane",
                              "/api/v3/streams/live/peers", "/metrics"):
                     contract.ask("GET", path, status=200)
+                self.one_viewer(contract)
                 viewer.leave(0)
             edge.await_no_peers()
             for prefix in ("", "/api/v3"):
@@ -48,6 +49,14 @@ class Openapi:
             seen = sorted(f"{path} {method} {status}" for method, path, status in contract.seen)
             with open(os.path.join(context.logs, "seen.txt"), "w") as file:
                 file.write("\n".join(seen) + "\n")
+
+    def one_viewer(self, contract):
+        path = "/api/v3/streams/live/peers"
+        peer = contract.ask("GET", path, status=200).json()["peers"][0]
+        found = contract.ask("GET", f"{path}/{peer['resource']}", status=200).json()
+        check(found["address"] == peer["address"], f"{found} is not {peer}")
+        contract.ask("GET", f"{path}/none", status=404)
+        contract.ask("GET", f"/api/v3/streams/full/peers/{peer['resource']}", status=404)
 
     def plain_paths(self, contract):
         for path in ("/", "/watch/live", "/web/player.js", "/web/style.css", "/web/icon.svg",

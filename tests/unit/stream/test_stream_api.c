@@ -22,6 +22,8 @@ static const struct http_route routes[] = {
 			[HTTP_PUT] = stream_api_put,
 			[HTTP_DELETE] = stream_api_delete } },
 	{ .pattern = "/api/v3/streams/{id}/peers", .on = { [HTTP_GET] = stream_api_peers } },
+	{ .pattern = "/api/v3/streams/{id}/peers/{resource}",
+		.on = { [HTTP_GET] = stream_api_peer } },
 	{ .pattern = "/api/v3/dataplane", .on = { [HTTP_GET] = dataplane_api_get } },
 	{ .pattern = "/healthz", .on = { [HTTP_GET] = health_live } },
 	{ .pattern = "/readyz", .on = { [HTTP_GET] = health_ready } },
@@ -69,6 +71,20 @@ void session_visit(struct session_table *t, const struct stream *s, session_visi
 {
 	cb(arg, NULL);
 	cb(arg, NULL);
+}
+
+struct session {
+	struct stream *stream;
+} one_viewer;
+
+struct session *session_find(struct session_table *t, const char *resource)
+{
+	return strcmp(resource, "r") == 0 ? &one_viewer : NULL;
+}
+
+struct stream *session_stream(const struct session *s)
+{
+	return s->stream;
 }
 
 json_t *session_describe(const struct session *s)
@@ -308,6 +324,21 @@ static void peers_are_listed(void **state)
 	expect_body(r, "{\"peers\":[{\"resource\":\"r\"},{\"resource\":\"r\"}]}");
 }
 
+static void one_peer_is_shown(void **state)
+{
+	struct rig *r = *state;
+
+	assert_int_equal(get(r, "/api/v3/streams/cam/peers/r"), 404);
+	put(r, "cam", "{\"video\":{}}");
+	put(r, "dog", "{\"video\":{}}");
+	one_viewer.stream = stream_find(r->api.streams, "cam");
+	assert_int_equal(get(r, "/api/v3/streams/cam/peers/r"), 200);
+	expect_body(r, "{\"resource\":\"r\"}");
+	assert_int_equal(get(r, "/api/v3/streams/cam/peers/s"), 404);
+	expect_body(r, "no such viewer of stream cam\n");
+	assert_int_equal(get(r, "/api/v3/streams/dog/peers/r"), 404);
+}
+
 // ---- data plane and health ---------------------------------------------------------------------
 
 static void the_data_plane_is_shown(void **state)
@@ -428,6 +459,7 @@ int main(void)
 		TEST(delete_waits_for_the_viewers),
 		TEST(delete_tells_of_a_silent_worker),
 		TEST(peers_are_listed),
+		TEST(one_peer_is_shown),
 		TEST(the_data_plane_is_shown),
 		TEST(no_data_plane_is_shown_too),
 		TEST(health_follows_the_data_plane),
