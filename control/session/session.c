@@ -360,6 +360,7 @@ void session_tick(struct session_table *t, uint64_t now_ms)
 	}
 	session_retry_orphans(t, now_ms);
 	session_weigh_all(t, now_ms);
+	session_note_all(t, now_ms);
 	DL_FOREACH_SAFE(t->all, s, next)
 	{
 		if (s->end_wanted) {

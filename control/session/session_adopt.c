@@ -152,6 +152,7 @@ static int adopt(struct session_table *t, uint16_t index, struct stream *stream)
 	session_make_etag(s);
 	session_enter(s);
 	session_weigh(s);
+	session_note_taken(s);
 	session_note_address(s, &slot->conf.path.remote);
 	session_install(s); // the worker may not have heard of the newest path
 	return 0;

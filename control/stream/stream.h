@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "control/link/link.h"
+#include "control/stream/stream_quality.h"
 #include "dataplane/abi/conf.h"
 #include "dataplane/abi/region.h"
 
@@ -60,6 +61,7 @@ struct stream {
 	struct stream_want want; // ports filled in
 	uint32_t n_peers;	 // reserved and playing; stream_peer_added and _gone count
 	struct stream_rate rates[LEG_COUNT];
+	struct stream_quality quality; // its viewers'
 	struct stream_store *store;
 	struct stream *next;
 };

@@ -240,6 +240,22 @@ static json_t *describe_wait(const struct stream *s)
 	return NULL;
 }
 
+static json_t *describe_quality(const struct stream *s)
+{
+	uint64_t now_ms = region_now_ns() / NS_PER_MS;
+	json_t *out = json_object();
+
+	for (int leg = 0; out && leg < LEG_COUNT; leg++) {
+		if (!s->want.legs[leg].present ||
+			stream_json_put(out, leg_name(leg),
+				stream_quality_describe(&s->quality, leg, now_ms)) == 0)
+			continue;
+		json_decref(out);
+		return NULL;
+	}
+	return out;
+}
+
 json_t *stream_describe(const struct stream *s)
 {
 	json_t *out = json_object();
@@ -256,6 +272,7 @@ json_t *stream_describe(const struct stream *s)
 	rc |= stream_json_put(out, "allowed_sources", stream_sources(&s->want));
 	rc |= stream_json_put(out, "legs", describe_legs(s));
 	rc |= stream_json_put(out, "fanout_wait", describe_wait(s));
+	rc |= stream_json_put(out, "quality", describe_quality(s));
 	rc |= stream_json_put(out, "commands", stream_commands(s));
 	if (rc == 0)
 		return out;

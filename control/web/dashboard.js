@@ -82,12 +82,27 @@ function makeSpark() {
   return svg;
 }
 
+// What 19 of 20 viewers have at worst.
+function qualityText(stream) {
+  const legs = stream.quality ?? {};
+  const leg = legs.video?.loss_percent || legs.video?.first_packet_ms ? legs.video : legs.audio;
+  const parts = [
+    leg?.loss_percent && `${number(leg.loss_percent.p95, 1)} % lost`,
+    leg?.rtt_ms && `${number(leg.rtt_ms.p95, 0)} ms round trip`,
+    leg?.jitter_ms && `${number(leg.jitter_ms.p95, 0)} ms jitter`,
+    leg?.first_packet_ms && `${number(leg.first_packet_ms.p95, 0)} ms to the first packet`,
+  ].filter(Boolean);
+
+  return parts.length ? `95 % of viewers have at most ${parts.join(', ')}` : '';
+}
+
 // Cards are kept and refilled, so that the keyboard's focus stays where it is.
 function makeCard(id) {
   const parts = {
     viewers: element('p', { class: 'viewers' }),
     rate: element('p', { class: 'rate' }),
     legs: element('ul', { class: 'legs' }),
+    quality: element('p', { class: 'quality' }),
     spark: makeSpark(),
   };
 
@@ -96,7 +111,8 @@ function makeCard(id) {
       element('h3', { title: id }, element('a', { href: `/watch/${encodeURIComponent(id)}` }, id)),
       parts.viewers),
     element('div', { class: 'card-graph' }, parts.spark, parts.rate),
-    parts.legs);
+    parts.legs,
+    parts.quality);
   return parts;
 }
 
@@ -113,6 +129,7 @@ function fillCard(card, stream) {
   card.viewers.textContent = stream.viewers === 1 ? '1 viewer' : `${count(stream.viewers ?? 0)} viewers`;
   card.rate.textContent = bits(rate);
   card.legs.replaceChildren(...legs.map(([kind, leg]) => legRow(kind, leg)));
+  card.quality.textContent = qualityText(stream);
   card.root.classList.toggle('silent', rate === 0);
   drawSpark(card.spark, values);
 }

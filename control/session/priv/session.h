@@ -11,6 +11,7 @@ enum {
 	SESSION_RETRY_MS = 500,	      // a command that found the ring full, or was not answered
 	SESSION_KEEPALIVE_MS = 15000, // without a packet to the viewer (RFC 8445 11)
 	SESSION_WEIGH_MS = 1000,      // between two looks at what each viewer costs its worker
+	SESSION_NOTE_MS = 1000,	      // between two looks at what viewers report
 	SESSION_STRAY_PER_TICK = 8,   // answers to STUN of no session (C27)
 };
 
@@ -52,10 +53,12 @@ struct session {
 	char mid[SDP_MID_MAX + 1];
 	enum leg_kind tagged;
 	uint64_t created_ms;
-	uint64_t answered_ns; // POST was, and no pair is nominated yet; else 0
-	uint64_t consent_ms;  // newest authenticated check, which was answered
-	uint64_t n_sent;      // media and reports, when last looked
-	uint64_t sent_ms;     // when that had last grown, or a keepalive went out
+	uint64_t answered_ns;		   // POST was, and no pair is nominated yet; else 0
+	uint64_t consent_ms;		   // newest authenticated check, which was answered
+	uint64_t n_sent;		   // media and reports, when last looked
+	uint64_t sent_ms;		   // when that had last grown, or a keepalive went out
+	uint64_t reports_noted[LEG_COUNT]; // how many there were, when last looked
+	bool first_noted[LEG_COUNT];	   // the first packet's time
 	session_ready_cb ready_cb;
 	void *ready_arg;
 	struct session_ufrag ufrags[2]; // current, previous
@@ -81,6 +84,7 @@ struct session_table {
 	uint32_t worker_peers[REGION_MAX_WORKERS];
 	uint64_t worker_load[REGION_MAX_WORKERS]; // sum of their viewers'
 	uint64_t weighed_ms;
+	uint64_t noted_ms;
 	unsigned int stray_budget;
 	uint64_t now_ms; // of the newest tick or packet
 	struct session_counts counts;
@@ -102,6 +106,11 @@ uint16_t session_choose_worker(const struct session_table *);
 void session_weigh(struct session *);
 void session_weigh_all(struct session_table *, uint64_t now_ms);
 void session_unweigh(struct session *);
+
+// session_quality.c
+void session_note_all(struct session_table *, uint64_t now_ms);
+// A session was taken up: what was before has been noted.
+void session_note_taken(struct session *);
 
 // session_media.c
 // Return: whether another session had the address.

@@ -59,6 +59,8 @@ class Metrics:
                 with Encoder(context.logs, legs, **SMALL):
                     viewer.await_playing()
                     check(post_offer("v=", "stranger").status == 404, "a stranger's stream")
+                    first = 'millrace_viewer_first_packet_seconds_count{stream="live",leg="video"}'
+                    wait_until(lambda: scrape()[first] == 1, 5, "the first packet's time")
                     samples = scrape()
                     check_playing(samples)
                     expect(samples, "millrace_whep_requests_total"

@@ -369,6 +369,31 @@ static void the_region_is_shown(void **state)
 	expect_shown(h, "millrace_flow_rules_refused_total{port=\"e\\\"?\"}", 12);
 }
 
+// One histogram of all viewers, whoever they are.
+static void what_viewers_report_is_shown(void **state)
+{
+	struct house *h = *state;
+
+	for (int i = 0; i < 2; i++) {
+		struct viewer *v = viewer_play(h->stage);
+		struct region_peer_leg_state *l = &viewer_slot(v)->state.legs[LEG_VIDEO];
+
+		l->rr_count = 1;
+		l->rr_fraction_lost = i ? 0 : 128;
+	}
+	session_tick(h->api.sessions, stage_now_ms() + 2000);
+	expect_shown(
+		h, "millrace_viewer_loss_ratio_bucket{stream=\"cam\",leg=\"video\",le=\"0\"}", 1);
+	expect_shown(h,
+		"millrace_viewer_loss_ratio_bucket{stream=\"cam\",leg=\"video\",le=\"+Inf\"}", 2);
+	expect_shown(h, "millrace_viewer_loss_ratio_sum{stream=\"cam\",leg=\"video\"}", 0.5);
+	expect_shown(h, "millrace_viewer_jitter_seconds_count{stream=\"cam\",leg=\"video\"}", 2);
+	expect_shown(
+		h, "millrace_viewer_round_trip_seconds_count{stream=\"cam\",leg=\"video\"}", 0);
+	expect_shown(
+		h, "millrace_viewer_first_packet_seconds_count{stream=\"cam\",leg=\"audio\"}", 0);
+}
+
 static void full_rings_are_counted(void **state)
 {
 	struct house *h = *state;
@@ -444,6 +469,7 @@ int main(void)
 		TEST(a_leg_fails_only_its_viewers),
 		TEST(counts_go_with_their_stream),
 		TEST(the_region_is_shown),
+		TEST(what_viewers_report_is_shown),
 		TEST(full_rings_are_counted),
 		TEST(no_data_plane_is_shown_too),
 		TEST(it_tells_of_the_process),
