@@ -77,8 +77,8 @@ def joins(setting):
             joined = browser.join("viewer")
             browser.leave("viewer")
             times.append(NEVER if joined["first_ms"] is None else joined["first_ms"])
-            setting.say(f"join {turn + 1}: connected after {joined['connect_ms']:.0f} ms, picture "
-                        f"after {times[-1]:.0f} ms")
+            setting.say(f"join {turn + 1}: connected after {joined['connect_ms']} ms, picture after "
+                        f"{times[-1]:.0f} ms")
             time.sleep(chance.uniform(0.3, 3.3))
     times.sort()
     p95 = times[max(0, -(-len(times) * 95 // 100) - 1)]
@@ -263,8 +263,43 @@ def watch_restart(browser, before, killed, first, setting):
     setting.say(f"new picture {shown[0] - old:.0f} ms after the last of the old one; picture "
                 f"{sync:+.0f} ms before sound")
     return {"gap_ms": shown[0] - old, "sync_ms": sync,
+            "decoded": after["video"]["framesDecoded"] - before["video"]["framesDecoded"],
+            "key_frames": after["video"]["keyFramesDecoded"]
+            - before["video"]["keyFramesDecoded"],
             "freezes": after["video"]["freezeCount"] - before["video"]["freezeCount"]}
 
 
-__all__ = ["Failure", "Finding", "Setting", "burst", "joins", "live", "loss10", "loss2", "request",
+def takes_backup():
+    """Whether the edge's own document knows a second source."""
+    document = request("GET", "/api/v3/openapi.json").json()
+    return "backup" in document["components"]["schemas"]["StreamRequest"]["properties"]
+
+
+def backup(setting):
+    """Primary killed while a backup sends."""
+    turns = []
+    for turn in range(setting.some(4, 1)):
+        with edge_for_viewers(setting.logs, setting.build, 0, setting.dataplane,
+                              setting.control) as (edge, _), Browser(setting.logs) as browser:
+            check(takes_backup(), "this build knows no backup source")
+            stream = edge.put_stream(backup={"video": {}, "audio": {}})
+            with Coded(setting.logs, stream["backup"]["legs"], GROUP_S, first=SECOND_ENCODER,
+                       rate=RATE, name="backup"), contextlib.ExitStack() as stack:
+                time.sleep(1.3 * turn)  # the two groups begin at different moments
+                primary = stack.enter_context(Coded(setting.logs, stream["legs"], GROUP_S,
+                                                    rate=RATE))
+                edge.await_legs_up()
+                join(browser, "viewer")
+                time.sleep(4)
+                before = browser.stats("viewer")
+                killed = 1000 * time.time()
+                primary.process.kill()
+                stack.pop_all()  # it was killed on purpose
+                turns.append(watch_restart(browser, before, killed, SECOND_ENCODER, setting))
+    gap = max(turn["gap_ms"] for turn in turns)
+    return Finding(gap <= 500, f"{gap:.0f} ms at worst, same session and decoder",
+                   {"turns": turns})
+
+
+__all__ = ["Failure", "Finding", "Setting", "backup", "burst", "joins", "live", "loss10", "loss2", "request",
            "restart"]

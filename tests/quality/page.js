@@ -101,7 +101,7 @@
     return {
       began: wall(began),
       answer_ms: answered - began,
-      connect_ms: connected === null ? null : connected - began,
+      connect_ms: connected === null ? null : Math.round(connected - began),
       first_ms: came ? viewer.frames[0][0] - wall(began) : null,
       first_number: came ? viewer.frames[0][1] : null,
       rtx: /a=rtpmap:\d+ rtx\/90000/.test(viewer.answer),

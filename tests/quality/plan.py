@@ -33,4 +33,6 @@ LINES = {
                   ("repair", "start"), lines.burst),
     "restart": Line("encoder killed and started again within 2 s", "plays on, within 80 ms", (),
                     lines.restart),
+    "backup": Line("primary source killed: the backup's picture", "≤ 500 ms, no decoder reset", (),
+                   lines.backup),
 }
