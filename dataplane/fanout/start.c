@@ -31,6 +31,7 @@ enum {
 	PACKETS_PER_MS = 256, // of all viewers together: about a fifth of a core
 	PACKETS_MIN = 32,     // in one round
 	PACKETS_MAX = 1024,
+	PROBE_MS = 1,
 	PACKET_OVERHEAD_BYTES = 60, // of headers and tag
 };
 
@@ -480,14 +481,25 @@ static unsigned int allowance(struct worker *w)
 	return (unsigned int)RTE_MIN(n, most);
 }
 
+// A port that stands still is given a packet now and then, to see whether it moves.
+static bool port_takes(struct worker *w)
+{
+	if (!w->tx_stalled)
+		return true;
+	if (w->now_ns - w->starts.served_ns < PROBE_MS * (uint64_t)NS_PER_MS)
+		return false;
+	w->starts.served_ns = w->now_ns;
+	return true;
+}
+
 unsigned int start_serve(struct worker *w)
 {
 	struct start_list *list = &w->starts;
 	unsigned int left, idle = 0, sent = 0;
 
-	if (list->n == 0 || w->tx_stalled)
+	if (list->n == 0 || !port_takes(w))
 		return 0;
-	left = allowance(w);
+	left = w->tx_stalled ? 1 : allowance(w);
 	// Round after round, a run each, until nobody has anything due.
 	while (left && list->n && idle < list->n) {
 		uint32_t n_before = list->n;

@@ -181,6 +181,25 @@ static void frames_leave_when_they_are_due(void **state)
 	kit_viewer_fini(&p.v);
 }
 
+// The port stood still, and nobody else has anything to send that would show that it moves again.
+static void a_port_that_stood_still_is_tried(void **state)
+{
+	struct player p;
+
+	start_feed_group(60);
+	kit_peer_add(0, 0, 0, SRTP_PROFILE_GCM128);
+	player_init(&p, 0, 0);
+	player_play(&p);
+	kit.workers[0].tx_stalled = true;
+	for (int i = 0; i < 200; i++) {
+		kit_step(0);
+		player_play(&p);
+		usleep(1000);
+	}
+	assert_int_equal(p.at, fed.n);
+	kit_viewer_fini(&p.v);
+}
+
 // Viewers of one moment take turns: nobody waits for another's whole group.
 static void many_at_once_take_turns(void **state)
 {
@@ -351,6 +370,7 @@ int main(void)
 		start_test(nobody_joins_before_the_live_edge),
 		start_test(a_source_may_slow_down),
 		start_test(frames_leave_when_they_are_due),
+		start_test(a_port_that_stood_still_is_tried),
 		start_test(many_at_once_take_turns),
 		start_test(an_old_group_is_not_sent),
 		start_test(a_big_group_is_not_sent),
