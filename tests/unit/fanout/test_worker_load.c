@@ -51,6 +51,16 @@ static uint64_t drops_of(uint16_t slot)
 	return kit.region.peers[slot].state.legs[LEG_VIDEO].drops;
 }
 
+// All that waits, in as many loops as that takes on this machine.
+static unsigned int serve_all(void)
+{
+	unsigned int n, sum = 0;
+
+	while ((n = lane_serve(worker())) > 0)
+		sum += n;
+	return sum;
+}
+
 static uint64_t overload(void)
 {
 	return kit.region.workers[0].drops[DROP_OVERLOAD];
@@ -95,7 +105,7 @@ static void whole_pictures_are_shed(void **state)
 	for (; seq < 1600; seq++)
 		wait_in_line(seq, true);
 	assert_int_equal(overload(), 2 * (1600 - LANE_PACKETS));
-	lane_serve(worker());
+	serve_all();
 	tx_flush(worker());
 	assert_int_equal(worker()->n_waiting, 0);
 	assert_int_equal(packets_of(0), LANE_PACKETS);
@@ -103,7 +113,7 @@ static void whole_pictures_are_shed(void **state)
 	// There is room again.
 	wait_in_line(1600, false);
 	assert_int_equal(overload(), 2 * (1600 - LANE_PACKETS));
-	assert_int_equal(lane_serve(worker()), 1);
+	assert_int_equal(serve_all(), 1);
 }
 
 // What has waited too long holds no more back: new pictures go, then even key frames.
@@ -125,7 +135,7 @@ static void late_pictures_are_shed(void **state)
 	for (; seq < 5 * UNIT_PACKETS; seq++)
 		wait_in_line(seq, true);
 	assert_int_equal(overload(), 2 * UNIT_PACKETS);
-	assert_int_equal(lane_serve(worker()), 3 * UNIT_PACKETS);
+	assert_int_equal(serve_all(), 3 * UNIT_PACKETS);
 }
 
 // What another worker handed over may bear a later time than this worker's loop.
@@ -141,7 +151,7 @@ static void packets_from_the_future_are_not_late(void **state)
 	for (; seq < 3 * UNIT_PACKETS; seq++)
 		wait_in_line(seq, false);
 	assert_int_equal(overload(), 0);
-	assert_int_equal(lane_serve(worker()), 3 * UNIT_PACKETS);
+	assert_int_equal(serve_all(), 3 * UNIT_PACKETS);
 }
 
 // All places are taken, by sixteen other legs: one that has little waiting still gets in, and has
@@ -178,7 +188,7 @@ static void slow_port_takes_from_all(unsigned int n_viewers)
 			continue;
 		for (unsigned int i = 0; i < UNIT_PACKETS * n_viewers / 3; i++, sent++)
 			kit_forget_one(0);
-		lane_serve(worker());
+		serve_all();
 		tx_flush(worker());
 	}
 	for (uint16_t slot = 0; slot < n_viewers; slot++) {
@@ -209,20 +219,20 @@ static void stalled_port_is_forgiven(void **state)
 		;
 	for (uint64_t seq = 0; seq < 2 * UNIT_PACKETS; seq++)
 		wait_in_line(seq, true);
-	lane_serve(worker());
+	serve_all();
 	tx_flush(worker());
 	assert_true(worker()->tx_stalled);
 	assert_int_equal(kit.region.workers[0].tx_waits, 1);
 	for (uint64_t seq = 2 * UNIT_PACKETS; seq < 3 * UNIT_PACKETS; seq++)
 		wait_in_line(seq, true);
-	lane_serve(worker());
+	serve_all();
 	tx_flush(worker());
 	assert_int_equal(kit.region.workers[0].tx_waits, 1); // not again
 	for (int i = 0; i < UNIT_PACKETS; i++)
 		kit_forget_one(0);
 	for (uint64_t seq = 3 * UNIT_PACKETS; seq < 4 * UNIT_PACKETS; seq++)
 		wait_in_line(seq, true);
-	lane_serve(worker());
+	serve_all();
 	tx_flush(worker());
 	assert_false(worker()->tx_stalled);
 	assert_int_equal(drops_of(0), 3 * UNIT_PACKETS);
@@ -237,10 +247,10 @@ static void stream_goes_while_packets_wait(void **state)
 	assert_int_equal(worker()->n_waiting, 10);
 	lane_close(worker(), 0);
 	assert_int_equal(worker()->n_waiting, 0);
-	assert_int_equal(lane_serve(worker()), 0);
+	assert_int_equal(serve_all(), 0);
 	assert_int_equal(lane_open(worker(), 0), 0);
 	wait_in_line(10, true);
-	assert_int_equal(lane_serve(worker()), 1);
+	assert_int_equal(serve_all(), 1);
 }
 
 int main(void)
