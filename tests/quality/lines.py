@@ -283,19 +283,24 @@ def backup(setting):
                               setting.control) as (edge, _), Browser(setting.logs) as browser:
             check(takes_backup(), "this build knows no backup source")
             stream = edge.put_stream(backup={"video": {}, "audio": {}})
-            with Coded(setting.logs, stream["backup"]["legs"], GROUP_S, first=SECOND_ENCODER,
-                       rate=RATE, name="backup"), contextlib.ExitStack() as stack:
-                time.sleep(1.3 * turn)  # the two groups begin at different moments
+            with contextlib.ExitStack() as stack:
                 primary = stack.enter_context(Coded(setting.logs, stream["legs"], GROUP_S,
                                                     rate=RATE))
                 edge.await_legs_up()
+                time.sleep(1.3 * turn)  # the two groups begin at different moments
+                second = Coded(setting.logs, stream["backup"]["legs"], GROUP_S, rate=RATE,
+                               first=SECOND_ENCODER, name="backup")
+                stack.enter_context(second)
                 join(browser, "viewer")
                 time.sleep(4)
+                check(0 <= number_now(browser, "viewer") < SECOND_ENCODER,
+                      "the primary's picture is not shown")
                 before = browser.stats("viewer")
                 killed = 1000 * time.time()
                 primary.process.kill()
-                stack.pop_all()  # it was killed on purpose
                 turns.append(watch_restart(browser, before, killed, SECOND_ENCODER, setting))
+                stack.pop_all()  # the primary was killed on purpose
+                second.process.kill()
     gap = max(turn["gap_ms"] for turn in turns)
     return Finding(gap <= 500, f"{gap:.0f} ms at worst, same session and decoder",
                    {"turns": turns})
