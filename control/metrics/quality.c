@@ -13,6 +13,9 @@ static const struct {
 		"Time to a viewer and back, from its receiver reports." },
 	[STREAM_QUALITY_FIRST_PACKET] = { "millrace_viewer_first_packet_seconds",
 		"Time from a viewer's POST to the first packet that was sent to it." },
+	[STREAM_QUALITY_MISSED] = { "millrace_viewer_repair_missed_ratio",
+		"Share of the packets that a viewer asked for again within a second or so and was "
+		"not sent." },
 };
 
 static void write_kind(const struct api *api, enum stream_quality_kind kind, FILE *out)

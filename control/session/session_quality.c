@@ -36,6 +36,37 @@ static void note_report(struct session *s, enum leg_kind leg, uint64_t now_ms)
 		note(s, leg, STREAM_QUALITY_ROUND_TRIP, l->rtt_us / 1e6, now_ms);
 }
 
+// What was just sent again is no miss, and NACKs for retransmissions are counted as requests.
+static uint64_t missed(const struct region_peer_leg_state *l)
+{
+	uint64_t n = 0;
+
+	for (unsigned int why = 0; why < REGION_MISS_COUNT; why++)
+		if (why != REGION_MISS_REPEATED && why != REGION_MISS_RTX)
+			n += l->missed[why];
+	return n;
+}
+
+// How far a counter has come since it was looked at; another data plane counts from 0.
+static uint64_t grown(uint64_t now, uint64_t *noted)
+{
+	uint64_t before = now < *noted ? 0 : *noted;
+
+	*noted = now;
+	return now - before;
+}
+
+static void note_repair(struct session *s, enum leg_kind leg, uint64_t now_ms)
+{
+	const struct region_peer_leg_state *l = &session_slot(s)->state.legs[leg];
+	uint64_t got = grown(l->resent, &s->resent_noted[leg]);
+	uint64_t not_got = grown(missed(l), &s->missed_noted[leg]);
+
+	if (got + not_got)
+		note(s, leg, STREAM_QUALITY_MISSED, (double)not_got / (double)(got + not_got),
+			now_ms);
+}
+
 void session_note_taken(struct session *s)
 {
 	for (int leg = 0; leg < LEG_COUNT; leg++) {
@@ -43,6 +74,8 @@ void session_note_taken(struct session *s)
 
 		s->first_noted[leg] = l->first_tx_ns != 0;
 		s->reports_noted[leg] = l->rr_count;
+		s->resent_noted[leg] = l->resent;
+		s->missed_noted[leg] = missed(l);
 	}
 }
 
@@ -57,6 +90,7 @@ void session_note_all(struct session_table *t, uint64_t now_ms)
 		for (int leg = 0; leg < LEG_COUNT; leg++) {
 			note_first(s, leg, now_ms);
 			note_report(s, leg, now_ms);
+			note_repair(s, leg, now_ms);
 		}
 	}
 }

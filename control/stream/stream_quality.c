@@ -6,6 +6,7 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static const double loss_bounds[] = { 0, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5 };
+static const double missed_bounds[] = { 0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9 };
 static const double jitter_bounds_s[] = { 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2,
 	0.5 };
 static const double round_trip_bounds_s[] = { 0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1,
@@ -22,6 +23,7 @@ static const struct stream_quality_scale scales[STREAM_QUALITY_KINDS] = {
 	[STREAM_QUALITY_JITTER] = SCALE(jitter_bounds_s),
 	[STREAM_QUALITY_ROUND_TRIP] = SCALE(round_trip_bounds_s),
 	[STREAM_QUALITY_FIRST_PACKET] = SCALE(first_packet_bounds_s),
+	[STREAM_QUALITY_MISSED] = SCALE(missed_bounds),
 };
 
 static_assert(COUNT_OF(round_trip_bounds_s) < STREAM_QUALITY_BUCKETS_MAX, "no bucket above");
@@ -120,10 +122,11 @@ json_t *stream_quality_describe(const struct stream_quality *q, enum leg_kind le
 {
 	uint64_t buckets[STREAM_QUALITY_BUCKETS_MAX];
 
-	return json_pack("{s:I, s:o, s:o, s:o, s:o}", "reports",
+	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "reports",
 		(json_int_t)add_up(q, leg, STREAM_QUALITY_LOSS, now_ms, buckets), "loss_percent",
 		describe(q, leg, STREAM_QUALITY_LOSS, 100, now_ms), "jitter_ms",
 		describe(q, leg, STREAM_QUALITY_JITTER, 1000, now_ms), "rtt_ms",
 		describe(q, leg, STREAM_QUALITY_ROUND_TRIP, 1000, now_ms), "first_packet_ms",
-		describe(q, leg, STREAM_QUALITY_FIRST_PACKET, 1000, now_ms));
+		describe(q, leg, STREAM_QUALITY_FIRST_PACKET, 1000, now_ms),
+		"repair_missed_percent", describe(q, leg, STREAM_QUALITY_MISSED, 100, now_ms));
 }

@@ -15,6 +15,7 @@ enum stream_quality_kind {
 	STREAM_QUALITY_JITTER,	     // seconds, of the same report
 	STREAM_QUALITY_ROUND_TRIP,   // seconds
 	STREAM_QUALITY_FIRST_PACKET, // seconds from POST to the first packet sent; once a viewer
+	STREAM_QUALITY_MISSED,	     // share of the packets that it asked for again and did not get
 	STREAM_QUALITY_KINDS,
 };
 

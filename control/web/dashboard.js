@@ -90,6 +90,7 @@ function qualityText(stream) {
     leg?.loss_percent && `${number(leg.loss_percent.p95, 1)} % lost`,
     leg?.rtt_ms && `${number(leg.rtt_ms.p95, 0)} ms round trip`,
     leg?.jitter_ms && `${number(leg.jitter_ms.p95, 0)} ms jitter`,
+    leg?.repair_missed_percent?.p95 > 0 && `${number(leg.repair_missed_percent.p95, 1)} % of repairs missed`,
     leg?.first_packet_ms && `${number(leg.first_packet_ms.p95, 0)} ms to the first packet`,
   ].filter(Boolean);
 

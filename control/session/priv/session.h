@@ -58,7 +58,8 @@ struct session {
 	uint64_t n_sent;		   // media and reports, when last looked
 	uint64_t sent_ms;		   // when that had last grown, or a keepalive went out
 	uint64_t reports_noted[LEG_COUNT]; // how many there were, when last looked
-	bool first_noted[LEG_COUNT];	   // the first packet's time
+	uint64_t resent_noted[LEG_COUNT], missed_noted[LEG_COUNT];
+	bool first_noted[LEG_COUNT]; // the first packet's time
 	session_ready_cb ready_cb;
 	void *ready_arg;
 	struct session_ufrag ufrags[2]; // current, previous

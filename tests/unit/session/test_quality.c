@@ -68,6 +68,29 @@ static void the_first_packet_is_noted_once(void **state)
 	assert_int_equal(n_noted(stage, LEG_VIDEO, STREAM_QUALITY_FIRST_PACKET), 0);
 }
 
+static void repairs_are_noted_as_shares(void **state)
+{
+	struct stage *stage = *state;
+	struct viewer *v = viewer_play(stage);
+	struct region_peer_leg_state *l = &viewer_slot(v)->state.legs[LEG_VIDEO];
+	uint64_t now_ms = stage_now_ms();
+
+	l->resent = 6;
+	l->missed[REGION_MISS_GONE] = 1;
+	l->missed[REGION_MISS_BUDGET] = 1;
+	l->missed[REGION_MISS_REPEATED] = l->missed[REGION_MISS_RTX] = 9;
+	session_tick(stage->sessions, now_ms);
+	session_tick(stage->sessions, now_ms + 1000);
+	assert_int_equal(n_noted(stage, LEG_VIDEO, STREAM_QUALITY_MISSED), 1);
+	assert_true(sum_of(stage, LEG_VIDEO, STREAM_QUALITY_MISSED) == 0.25);
+	l->resent = 3; // another data plane counts from 0
+	l->missed[REGION_MISS_GONE] = l->missed[REGION_MISS_BUDGET] = 0;
+	session_tick(stage->sessions, now_ms + 2000);
+	assert_int_equal(n_noted(stage, LEG_VIDEO, STREAM_QUALITY_MISSED), 2);
+	assert_true(sum_of(stage, LEG_VIDEO, STREAM_QUALITY_MISSED) == 0.25);
+	assert_int_equal(n_noted(stage, LEG_AUDIO, STREAM_QUALITY_MISSED), 0);
+}
+
 // Another control knows that it was not there when all this came.
 static void what_was_before_is_not_noted_again(void **state)
 {
@@ -97,6 +120,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(reports_are_noted_once),
 		TEST(the_first_packet_is_noted_once),
+		TEST(repairs_are_noted_as_shares),
 		TEST(what_was_before_is_not_noted_again),
 	};
 
