@@ -412,10 +412,11 @@ void kit_step_ms(uint16_t worker, unsigned int ms)
 {
 	uint64_t until = region_now_ns() + ms * 1000000ULL;
 
-	while (region_now_ns() < until) {
-		kit_step(worker);
+	do {
 		usleep(500);
-	}
+		kit_step(worker);
+	} while (region_now_ns() < until);
+	kit_step(worker); // though this process had no time for so long: its last step is after it
 }
 
 // Of an IPv4 or IPv6 header.
