@@ -16,6 +16,8 @@ EAL = ["--no-huge", "--no-shconf", "--no-pci", "--no-telemetry", "-m208",
        "--vdev=net_null0,no-rx=1"]
 PEERS = 12
 LIMIT_S = 300
+TRIES = 3
+STARVED = "too much was dropped before it was sealed"
 # What a run of each engine is; between them every stage has its turn.
 RUNS = [
     ["--media=both", "--streams=3", "--rate=400"],
@@ -53,11 +55,11 @@ def findings_of_run(engine, done):
         yield f"only {verify['viewers']} of {PEERS} viewers were sent anything"
     if len(said["workers"]) != 2:
         yield f"{len(said['workers'])} workers"
-    # A machine that gives a worker no time for long lets what waits for it overflow, but not all.
     drops = said["sum"]["drops"]
-    if set(drops) - {"handoff_full", "overload"} or \
-            sum(drops.values()) > said["sum"]["sealed_packets"] / 4:
+    if set(drops) - {"handoff_full", "overload"}:
         yield f"drops: {drops}"
+    elif sum(drops.values()) > said["sum"]["sealed_packets"] / 4:
+        yield f"{STARVED}: {drops}"
 
 
 def check_profile(testfan, profile):
@@ -65,7 +67,13 @@ def check_profile(testfan, profile):
         for options in RUNS:
             own = ["--auto-start", "--json", "--duration=0.7", "--warmup=0", "--verify",
                    f"--peers={PEERS}", f"--profile={profile}", f"--engine={engine}", *options]
-            for finding in findings_of_run(engine, run(testfan, *own)):
+            for left in reversed(range(TRIES)):
+                findings = list(findings_of_run(engine, run(testfan, *own)))
+                # A machine that gave a worker no time for long is asked again.
+                if not findings or not left or \
+                        not all(finding.startswith(STARVED) for finding in findings):
+                    break
+            for finding in findings:
                 yield f"{' '.join(own)}: {finding}"
 
 
