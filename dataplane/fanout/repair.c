@@ -159,16 +159,16 @@ static bool just_resent(const struct worker *w, const struct request *q)
 	uint32_t hold_ms = (uint32_t)(round_trip_ns(q->peer) * 7 / 8 / NS_PER_MS);
 	uint32_t at = (uint32_t)q->index % PEER_RECENT;
 
-	return q->repair->recent[at].index == (uint32_t)q->index &&
-	       (uint32_t)(w->now_ns / NS_PER_MS) - q->repair->recent[at].ms < hold_ms;
+	return q->repair->recent[at].index == (uint16_t)q->index &&
+	       (uint16_t)(w->now_ns / NS_PER_MS - q->repair->recent[at].ms) < hold_ms;
 }
 
 static void note_resent(const struct worker *w, const struct request *q)
 {
 	uint32_t at = (uint32_t)q->index % PEER_RECENT;
 
-	q->repair->recent[at].index = (uint32_t)q->index;
-	q->repair->recent[at].ms = (uint32_t)(w->now_ns / NS_PER_MS);
+	q->repair->recent[at].index = (uint16_t)q->index;
+	q->repair->recent[at].ms = (uint16_t)(w->now_ns / NS_PER_MS);
 }
 
 // Return: whether the viewer may have so much more; it is taken off then.

@@ -18,7 +18,7 @@ enum {
 	PEER_OSN_BYTES = 2, // in front of a retransmission's payload (RFC 4588 4)
 	PEER_HDR_ROOM_BYTES = 2 * REGION_LINE_BYTES, // copied by lines
 	PEER_EPOCHS = 2,
-	PEER_RECENT = 128,    // resends that are remembered for a round trip; a power of two
+	PEER_RECENT = 64,     // resends that are remembered for a round trip; a power of two
 	PEER_FIR_SENDERS = 2, // whose requests are told apart from repetitions
 };
 
@@ -81,8 +81,8 @@ struct peer_repair {
 	uint32_t attention;    // requests that are still looked at
 	uint64_t attention_ns; // when it was reckoned; 0: never
 	struct {
-		uint32_t index; // the low bits
-		uint32_t ms;	// of CLOCK_MONOTONIC
+		uint16_t index; // the low bits
+		uint16_t ms;	// of CLOCK_MONOTONIC, the low bits
 	} recent[PEER_RECENT];	// by the lowest bits of the index
 };
 
@@ -127,6 +127,7 @@ int peer_repath(struct peer *, struct region_peer *, uint8_t dscp);
 // A peer without a predecessor in this process goes on where one in another process ended: media
 // begins anew, at a key frame, and indices run on with a leap.
 void peer_rejoin(struct peer *);
+
 // Send by way of this MAC from now on, until a path is set anew.
 void peer_set_next_hop(struct peer *, const uint8_t mac[6]);
 
