@@ -17,6 +17,7 @@ enum {
 	ICE_MAX_VALIDATED = 8,	     // addresses a session may validate (C19)
 	ICE_SWITCH_SILENT_MS = 6000, // a lower-priority nomination wins only past this (C16)
 	ICE_STALE_MS = 30000, // silent for longer, an address gives way to a new one (RFC 7675 5.1)
+	ICE_DIGEST_BYTES = 32,
 	ICE_RECENT_TXIDS = 64, // minutes of checks, so that a captured one is known for that long
 };
 
@@ -31,6 +32,20 @@ struct ice_remote {
 	char pwd[ICE_REMOTE_MAX + 1];
 };
 
+// What is kept of the remote's credentials: SHA-256 of each. They are only compared with what it
+// says later, and a lite agent never answers for them; as text they would be half of what a viewer
+// takes.
+struct ice_mark {
+	uint8_t ufrag[ICE_DIGEST_BYTES];
+	uint8_t pwd[ICE_DIGEST_BYTES];
+};
+
+enum ice_remote_change {
+	ICE_REMOTE_SAME,
+	ICE_REMOTE_HALF, // one of the two, which is no restart and no trickle (RFC 8445 9)
+	ICE_REMOTE_NEW,
+};
+
 // One source that passed an authenticated check, and the local address that it wrote to.
 struct ice_validated {
 	struct net_path path;
@@ -42,7 +57,7 @@ struct ice_validated {
 struct ice_agent {
 	struct ice_credentials local;
 	struct ice_credentials previous; // ufrag empty: none; good until the first check with local
-	struct ice_remote remote;
+	struct ice_mark remote;
 	struct ice_validated validated[ICE_MAX_VALIDATED];
 	uint8_t n_validated;
 	int8_t selected; // index into validated; -1: none yet
@@ -72,9 +87,11 @@ int ice_credentials_make(struct ice_credentials *);
 int ice_agent_init(struct ice_agent *, const struct ice_remote *remote);
 
 // Go on where a process before us stopped: path is nominated and selected, nothing else is known.
-// Return: as ice_agent_init.
-int ice_agent_resume(struct ice_agent *, const struct ice_credentials *local,
-	const struct ice_remote *remote, const struct net_path *path, uint64_t now_ms);
+void ice_agent_resume(struct ice_agent *, const struct ice_credentials *local,
+	const struct ice_mark *remote, const struct net_path *path, uint64_t now_ms);
+
+// How these differ from the credentials that the remote has.
+enum ice_remote_change ice_agent_compare(const struct ice_agent *, const struct ice_remote *);
 
 // Restart: new local credentials, the old ones kept until the first good check with the new;
 // media stays on the selected pair until renominated (C20).

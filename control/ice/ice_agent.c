@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 
 #include "control/ice/priv/ice_chars.h"
 #include "control/ice/priv/ice_reply.h"
@@ -32,51 +33,79 @@ static bool remote_ok(const struct ice_remote *remote)
 	       remote_text_ok(remote->pwd, REMOTE_PWD_MIN);
 }
 
-int ice_agent_init(struct ice_agent *agent, const struct ice_remote *remote)
+static int digest(const char *text, uint8_t out[ICE_DIGEST_BYTES])
 {
-	struct ice_credentials local;
+	return EVP_Digest(text, strlen(text), out, NULL, EVP_sha256(), NULL) == 1 ? 0 : -EIO;
+}
+
+static int mark_make(const struct ice_remote *remote, struct ice_mark *out)
+{
+	int ret = digest(remote->ufrag, out->ufrag);
+
+	return ret < 0 ? ret : digest(remote->pwd, out->pwd);
+}
+
+// Ours and what is kept of the remote's.
+static int pair_make(
+	const struct ice_remote *remote, struct ice_credentials *local, struct ice_mark *mark)
+{
 	int ret;
 
 	if (!remote_ok(remote))
 		return -EINVAL;
-	ret = ice_credentials_make(&local);
+	ret = mark_make(remote, mark);
+	return ret < 0 ? ret : ice_credentials_make(local);
+}
+
+int ice_agent_init(struct ice_agent *agent, const struct ice_remote *remote)
+{
+	struct ice_credentials local;
+	struct ice_mark mark;
+	int ret = pair_make(remote, &local, &mark);
+
 	if (ret < 0)
 		return ret;
-	*agent = (struct ice_agent){ .local = local, .remote = *remote, .selected = -1 };
+	*agent = (struct ice_agent){ .local = local, .remote = mark, .selected = -1 };
 	return 0;
 }
 
-int ice_agent_resume(struct ice_agent *agent, const struct ice_credentials *local,
-	const struct ice_remote *remote, const struct net_path *path, uint64_t now_ms)
+void ice_agent_resume(struct ice_agent *agent, const struct ice_credentials *local,
+	const struct ice_mark *remote, const struct net_path *path, uint64_t now_ms)
 {
-	int ret = ice_agent_init(agent, remote);
-
-	if (ret < 0)
-		return ret;
-	agent->local = *local;
+	*agent = (struct ice_agent){ .local = *local, .remote = *remote, .n_validated = 1 };
 	agent->validated[0] = (struct ice_validated){
 		.path = *path, .last_check_ms = now_ms, .nominated_ms = now_ms ? now_ms : 1
 	};
-	agent->n_validated = 1;
-	agent->selected = 0;
-	return 0;
+}
+
+enum ice_remote_change ice_agent_compare(
+	const struct ice_agent *agent, const struct ice_remote *remote)
+{
+	struct ice_mark mark;
+	bool ufrag, pwd;
+
+	if (mark_make(remote, &mark) < 0)
+		return ICE_REMOTE_NEW;
+	ufrag = memcmp(mark.ufrag, agent->remote.ufrag, sizeof(mark.ufrag)) == 0;
+	pwd = memcmp(mark.pwd, agent->remote.pwd, sizeof(mark.pwd)) == 0;
+	if (ufrag && pwd)
+		return ICE_REMOTE_SAME;
+	return ufrag || pwd ? ICE_REMOTE_HALF : ICE_REMOTE_NEW;
 }
 
 int ice_agent_restart(struct ice_agent *agent, const struct ice_remote *remote)
 {
 	struct ice_credentials local;
-	int ret;
+	struct ice_mark mark;
+	int ret = pair_make(remote, &local, &mark);
 
-	if (!remote_ok(remote))
-		return -EINVAL;
-	ret = ice_credentials_make(&local);
 	if (ret < 0)
 		return ret;
 	// A second restart before the first one took effect: the peer still lives on the oldest.
 	if (agent->previous.ufrag[0] == '\0')
 		agent->previous = agent->local;
 	agent->local = local;
-	agent->remote = *remote;
+	agent->remote = mark;
 	for (uint8_t i = 0; i < agent->n_validated; i++)
 		agent->validated[i].nominated_ms = 0;
 	return 0;

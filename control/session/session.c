@@ -88,6 +88,8 @@ static int fill_slot(struct session *s, const struct session_offer *offer)
 	return 0;
 }
 
+static_assert((int)ICE_DIGEST_BYTES == (int)REGION_DIGEST_BYTES, "kept as it is");
+
 // What a restarted control needs to know of it.
 static void keep_session(struct session *s)
 {
@@ -297,10 +299,10 @@ struct stream *session_stream(const struct session *s)
 	return s->stream;
 }
 
-bool session_remote_is(const struct session *s, const struct ice_remote *remote)
+enum ice_remote_change session_remote_change(
+	const struct session *s, const struct ice_remote *remote)
 {
-	return strcmp(s->ice.remote.ufrag, remote->ufrag) == 0 &&
-	       strcmp(s->ice.remote.pwd, remote->pwd) == 0;
+	return ice_agent_compare(&s->ice, remote);
 }
 
 int session_restart(struct session *s, const struct ice_remote *remote,

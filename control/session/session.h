@@ -91,8 +91,8 @@ const char *session_resource(const struct session *);
 const char *session_etag(const struct session *);
 struct stream *session_stream(const struct session *);
 
-// Whether these are the credentials the viewer has now.
-bool session_remote_is(const struct session *, const struct ice_remote *);
+// How these differ from the credentials that the viewer has now.
+enum ice_remote_change session_remote_change(const struct session *, const struct ice_remote *);
 
 // ICE restart: fresh local credentials, a new ETag; media goes on over the old path meanwhile.
 // mid, tagged: of the section that carries the transport.

@@ -107,22 +107,20 @@ static bool slot_adds_up(const struct region_peer *slot, uint16_t n_workers)
 	       strlen(keep->resource) == REGION_RESOURCE_CHARS &&
 	       terminated(keep->local_ufrag, sizeof(keep->local_ufrag)) &&
 	       terminated(keep->local_pwd, sizeof(keep->local_pwd)) &&
-	       terminated(keep->remote_ufrag, sizeof(keep->remote_ufrag)) &&
-	       terminated(keep->remote_pwd, sizeof(keep->remote_pwd)) &&
 	       memchr(keep->mid, 0, sizeof(keep->mid)) && keep->tagged < LEG_COUNT;
 }
 
-static int resume_ice(struct session *s, const struct region_peer *slot)
+static void resume_ice(struct session *s, const struct region_peer *slot)
 {
 	const struct region_peer_session *keep = &slot->session;
-	struct ice_remote remote = {};
 	struct ice_credentials local = {};
+	struct ice_mark remote;
 
 	memcpy(remote.ufrag, keep->remote_ufrag, sizeof(remote.ufrag));
 	memcpy(remote.pwd, keep->remote_pwd, sizeof(remote.pwd));
 	memcpy(local.ufrag, keep->local_ufrag, sizeof(local.ufrag));
 	memcpy(local.pwd, keep->local_pwd, sizeof(local.pwd));
-	return ice_agent_resume(&s->ice, &local, &remote, &slot->conf.path, session_now_ms());
+	ice_agent_resume(&s->ice, &local, &remote, &slot->conf.path, session_now_ms());
 }
 
 static int adopt(struct session_table *t, uint16_t index, struct stream *stream)
@@ -145,10 +143,7 @@ static int adopt(struct session_table *t, uint16_t index, struct stream *stream)
 	s->tagged = slot->session.tagged;
 	memcpy(s->resource, slot->session.resource, sizeof(s->resource));
 	memcpy(s->mid, slot->session.mid, sizeof(s->mid));
-	if (resume_ice(s, slot) < 0) {
-		free(s);
-		return -EINVAL;
-	}
+	resume_ice(s, slot);
 	session_make_etag(s);
 	session_enter(s);
 	session_weigh(s);

@@ -376,10 +376,19 @@ void whep_patch(void *ctx, struct http_request *req)
 			session_etag(s));
 		return;
 	}
-	if (!fragment.has_credentials || session_remote_is(s, &fragment.ice))
+	switch (fragment.has_credentials ? session_remote_change(s, &fragment.ice)
+					 : ICE_REMOTE_SAME) {
+	case ICE_REMOTE_SAME:
 		answer_empty(req, 204);
-	else
+		break;
+	case ICE_REMOTE_HALF:
+		http_request_refuse(req, 400, NULL, 0,
+			"an ICE restart changes ice-ufrag and ice-pwd, both of them");
+		break;
+	case ICE_REMOTE_NEW:
 		restart_ice(api, req, s, &fragment.ice);
+		break;
+	}
 }
 
 // ---- DELETE, GET -------------------------------------------------------------------------------

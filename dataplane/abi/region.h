@@ -21,7 +21,7 @@
 #define REGION_MAGIC 0x656361726c6c696dULL // "millrace" in memory
 
 enum {
-	REGION_ABI_VERSION = 7,
+	REGION_ABI_VERSION = 8,
 	REGION_LINE_BYTES = 64,
 	REGION_MAX_WORKERS = 16,
 	REGION_MAX_PEERS = 65536,
@@ -30,6 +30,7 @@ enum {
 	REGION_RESOURCE_CHARS = 32, // 32 of base64url: 192 random bits
 	REGION_CNAME_MAX = 31,
 	REGION_MID_MAX = 32,
+	REGION_DIGEST_BYTES = 32,
 	REGION_MAX_SOURCES = 8,
 	REGION_SPROP_MAX = 512,
 	REGION_COMMAND_SLOTS = 1024,
@@ -208,8 +209,8 @@ struct region_peer_session {
 	char resource[REGION_RESOURCE_CHARS + 1];
 	char local_ufrag[9];
 	char local_pwd[25];
-	char remote_ufrag[257];
-	char remote_pwd[257];
+	uint8_t remote_ufrag[REGION_DIGEST_BYTES]; // SHA-256
+	uint8_t remote_pwd[REGION_DIGEST_BYTES];
 	char mid[REGION_MID_MAX + 1]; // of the section that carries the transport
 	uint8_t tagged;		      // enum leg_kind of that section
 	uint32_t ice_generation;      // restarts so far

@@ -12,7 +12,7 @@
 // Of the offer that house_enter posts.
 #define OFFERED_CREDENTIALS "a=ice-ufrag:o3gM\r\na=ice-pwd:PVrzUBoPyXX86Mn5mMqxLqJ7\r\n"
 #define NEW_CREDENTIALS	    "a=ice-ufrag:neww\r\na=ice-pwd:VOkJxbRl1RmTxUk/WvJxBt\r\n"
-#define NEWER_CREDENTIALS   "a=ice-ufrag:newr\r\na=ice-pwd:VOkJxbRl1RmTxUk/WvJxBt\r\n"
+#define NEWER_CREDENTIALS   "a=ice-ufrag:newr\r\na=ice-pwd:bJxvWVtBU8kJO/TlRmxR1x\r\n"
 #define CANDIDATE                                      \
 	"m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n" \
 	"a=candidate:1 1 udp 2130706431 198.18.77.2 50000 typ host\r\n"
@@ -117,6 +117,21 @@ static void new_credentials_restart_ice(void **state)
 	assert_int_equal(house_patch(h, e.path, "", NEW_CREDENTIALS), 204);
 	assert_int_equal(house_patch(h, e.path, "", NEWER_CREDENTIALS), 200);
 	stage_expect(h->stage, 0, 1, 0, 0);
+}
+
+// One of the two as it was is neither the old pair nor a new one (RFC 8445 9).
+static void half_new_credentials_change_nothing(void **state)
+{
+	static const char *const halves[] = {
+		"a=ice-ufrag:neww\r\na=ice-pwd:PVrzUBoPyXX86Mn5mMqxLqJ7\r\n",
+		"a=ice-ufrag:o3gM\r\na=ice-pwd:VOkJxbRl1RmTxUk/WvJxBt\r\n",
+	};
+	struct house *h = *state;
+	struct entered e = enter(h);
+
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(house_patch(h, e.path, "", halves[i]), 400);
+	assert_int_equal(patch_if(h, &e, e.etag, OFFERED_CREDENTIALS CANDIDATE), 204);
 }
 
 static void a_stale_tag_restarts_nothing(void **state)
@@ -368,6 +383,7 @@ int main(void)
 		TEST(what_is_no_fragment),
 		TEST(another_media_type_is_no_fragment),
 		TEST(new_credentials_restart_ice),
+		TEST(half_new_credentials_change_nothing),
 		TEST(a_stale_tag_restarts_nothing),
 		TEST(any_tag_will_do),
 		TEST(tags_come_in_lists),
