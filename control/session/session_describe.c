@@ -38,11 +38,11 @@ static json_t *describe_leg(const struct region_peer_leg_state *l, enum leg_kind
 {
 	return json_pack(
 		"{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:o}",
-		"packets", (json_int_t)l->packets, "payload_bytes", (json_int_t)l->bytes,
-		"sender_reports", (json_int_t)l->reports, "lost", (json_int_t)(int32_t)l->rr_lost,
-		"loss_percent", l->rr_fraction_lost * 100.0 / 256, "jitter_ms",
-		l->rr_jitter * 1000.0 / leg_clock_hz(leg), "rtt_ms", l->rtt_us / 1000.0,
-		"receiver_reports", (json_int_t)l->rr_count, "plis",
+		"packets", (json_int_t)l->sent.packets, "payload_bytes", (json_int_t)l->sent.bytes,
+		"sender_reports", (json_int_t)l->sent.reports, "lost",
+		(json_int_t)(int32_t)l->rr_lost, "loss_percent", l->rr_fraction_lost * 100.0 / 256,
+		"jitter_ms", l->rr_jitter * 1000.0 / leg_clock_hz(leg), "rtt_ms",
+		l->rtt_us / 1000.0, "receiver_reports", (json_int_t)l->rr_count, "plis",
 		(json_int_t)(l->plis + l->firs), "instant_start", l->starts_instant != 0,
 		"key_frames_resent", (json_int_t)l->keys_sent, "nacks", (json_int_t)l->nacks,
 		"resent_packets", (json_int_t)l->resent, "resent_bytes",

@@ -283,7 +283,7 @@ static uint64_t packets_sent(const struct session *s)
 	uint64_t n = 0;
 
 	for (int leg = 0; leg < LEG_COUNT; leg++)
-		n += state->legs[leg].packets + state->legs[leg].reports;
+		n += state->legs[leg].sent.packets + state->legs[leg].sent.reports;
 	return n;
 }
 

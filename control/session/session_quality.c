@@ -13,7 +13,7 @@ static void note(const struct session *s, enum leg_kind leg, enum stream_quality
 static void note_first(struct session *s, enum leg_kind leg, uint64_t now_ms)
 {
 	const struct region_peer *slot = session_slot(s);
-	uint64_t first_ns = slot->state.legs[leg].first_tx_ns;
+	uint64_t first_ns = slot->state.legs[leg].sent.first_tx_ns;
 
 	if (!first_ns || s->first_noted[leg])
 		return;
@@ -72,7 +72,7 @@ void session_note_taken(struct session *s)
 	for (int leg = 0; leg < LEG_COUNT; leg++) {
 		const struct region_peer_leg_state *l = &session_slot(s)->state.legs[leg];
 
-		s->first_noted[leg] = l->first_tx_ns != 0;
+		s->first_noted[leg] = l->sent.first_tx_ns != 0;
 		s->reports_noted[leg] = l->rr_count;
 		s->resent_noted[leg] = l->resent;
 		s->missed_noted[leg] = missed(l);

@@ -21,7 +21,7 @@
 #define REGION_MAGIC 0x656361726c6c696dULL // "millrace" in memory
 
 enum {
-	REGION_ABI_VERSION = 8,
+	REGION_ABI_VERSION = 9,
 	REGION_LINE_BYTES = 64,
 	REGION_MAX_WORKERS = 16,
 	REGION_MAX_PEERS = 65536,
@@ -248,51 +248,55 @@ static inline const char *region_miss_name(unsigned int miss)
 	return miss < REGION_MISS_COUNT ? names[miss] : "?";
 }
 
-// Of one leg of one viewer (worker: rw; control: ro). The first line is the hot one.
-// index of the next packet = output seq + index_shift; it never falls, whoever restarts.
-struct region_peer_leg_state {
+// What went out to a viewer under one SSRC (worker: rw; control: ro): the line that the fan-out
+// writes. index of the next packet = output seq + index_shift; it never falls, whoever restarts.
+struct region_peer_sent {
 	_Alignas(REGION_LINE_BYTES) int64_t index_shift; // valid with started
 	// One past the highest index that may have left; 0: none. Written before what it covers is
 	// sealed, or so soon that it never lags by REGION_INDEX_JUMP: whoever takes the region up
 	// goes on that far behind it.
 	uint64_t next_index;
+	uint64_t first_index; // valid with started: where the viewer was begun, or begun again
 	uint64_t packets;
 	uint64_t bytes;	      // RTP payload without padding: the SR's octet count
 	uint64_t first_tx_ns; // CLOCK_MONOTONIC; 0: nothing sent yet
-	uint64_t drops;	      // of packets that were due
+	uint32_t drops;	      // of packets that were due
 	uint32_t rtcp_index;  // next SRTCP index of this SSRC, from 1; raised before it is used
+	uint32_t reports;     // sender reports
 	uint8_t started;
 	uint8_t zero[3];
+};
 
-	uint64_t reports;     // sender reports sent
-	uint64_t first_index; // valid with started: where the viewer was begun, or begun again
+// Of one leg of one viewer (worker: rw; control: ro). What is counted a few times a second has 32
+// bits, so that ten thousand viewers stay small.
+struct region_peer_leg_state {
+	struct region_peer_sent sent;
 
 	// From the newest receiver report about this SSRC.
-	uint64_t rr_count;
+	uint32_t rr_count;
 	uint32_t rr_lost; // cumulative, 24 bits signed as it came
 	uint32_t rr_highest_seq;
 	uint32_t rr_jitter;	  // timestamp units
+	uint32_t rtt_us;	  // 0: unknown
 	uint8_t rr_fraction_lost; // of 256
-	uint8_t zero2[3];
-	uint32_t rtt_us; // 0: unknown
-	uint32_t zero3;
-	uint64_t plis;
-	uint64_t firs;
+	uint8_t zero[3];
+	uint32_t plis;
+	uint32_t firs;
+	uint32_t fir_repeats; // of a FIR that came already
 
-	uint64_t nacks;			    // packets that came
-	uint64_t resent;		    // packets that left again
+	uint32_t nacks;			    // packets that came
+	uint32_t resent;		    // packets that left again
+	uint32_t missed[REGION_MISS_COUNT]; // that were asked for
 	uint64_t resent_bytes;		    // of RTP payload
-	uint64_t missed[REGION_MISS_COUNT]; // that were asked for
-	uint64_t fir_repeats;		    // of a FIR that came already
 
 	// Video: how the viewer began: in the middle of a group of pictures, or waiting.
-	uint64_t starts_instant;
-	uint64_t starts_waited;
+	uint32_t starts_instant;
+	uint32_t starts_waited;
 	// What came of its asking for key frames.
-	uint64_t keys_sent;	 // from the history
-	uint64_t keys_under_way; // one was on its way already
-	uint64_t keys_too_soon;	 // behind the one before
-	uint64_t keys_waited;	 // there was none to send
+	uint32_t keys_sent;	 // from the history
+	uint32_t keys_under_way; // one was on its way already
+	uint32_t keys_too_soon;	 // behind the one before
+	uint32_t keys_waited;	 // there was none to send
 };
 
 // (worker: rw; control: ro)
@@ -304,8 +308,7 @@ struct region_peer_state {
 	uint32_t n_marks;
 	struct srtp_rtcp_mark marks[SRTP_RTCP_SOURCES_MAX];
 	struct region_peer_leg_state legs[LEG_COUNT];
-	// Video's SSRC of retransmissions, as a leg of its own without epochs.
-	struct region_peer_leg_state rtx;
+	struct region_peer_sent rtx; // under video's SSRC of retransmissions
 };
 
 struct region_peer {
@@ -504,6 +507,8 @@ REGION_OWN_LINE(region_stream, legs);
 REGION_OWN_LINE(region_stream, waits);
 REGION_OWN_LINE(region_peer, session);
 REGION_OWN_LINE(region_peer, state);
+REGION_OWN_LINE(region_peer_leg_state, sent);
+static_assert(sizeof(struct region_peer_sent) == REGION_LINE_BYTES, "one line a leg and run");
 REGION_OWN_LINE(region_header, control_waits);
 REGION_OWN_LINE(region_header, flow_steering);
 static_assert(sizeof(struct region_stream) % REGION_LINE_BYTES == 0, "slots share a line");

@@ -51,18 +51,18 @@ struct sealing {
 };
 
 // A packet that was counted ahead and did not come to be.
-static void uncount(struct region_peer_leg_state *state, uint16_t payload_bytes)
+static void uncount(struct region_peer_sent *sent, uint16_t payload_bytes)
 {
-	state->packets--;
-	state->bytes -= payload_bytes;
+	sent->packets--;
+	sent->bytes -= payload_bytes;
 }
 
 static void undo_one(struct worker *w, struct sealing *s, uint16_t i)
 {
-	struct region_peer_leg_state *state = s->legs[i]->state;
+	struct region_peer_sent *sent = s->legs[i]->sent;
 
-	uncount(state, s->ops[i].payload_bytes);
-	state->drops++;
+	uncount(sent, s->ops[i].payload_bytes);
+	sent->drops++;
 	s->bytes -= s->out[i]->pkt_len;
 	worker_drop(w, s->out[i], DROP_SEAL);
 }
@@ -133,7 +133,7 @@ static inline bool have_room(struct worker *w, struct sealing *s)
 static void no_room(struct worker *w, struct peer_leg *l)
 {
 	w->counters->drops[DROP_NO_MBUF]++;
-	l->state->drops++;
+	l->sent->drops++;
 }
 
 static void finish(struct worker *w, struct sealing *s)
@@ -229,14 +229,14 @@ static bool begin(struct worker *w, struct sealing *s, struct peer_leg *l, uint6
 		return false;
 	}
 	peer_leg_begin(l, seq, NULL);
-	l->state->first_tx_ns = w->now_ns;
+	l->sent->first_tx_ns = w->now_ns;
 	return true;
 }
 
 static void send_to_viewer(
 	struct worker *w, struct sealing *s, struct peer_leg *l, const struct run *run)
 {
-	struct region_peer_leg_state *state = l->state;
+	struct region_peer_sent *sent = l->sent;
 	uint16_t i = l->started ? run->fresh : run->start;
 	uint64_t next_index;
 	struct stamp stamp;
@@ -246,22 +246,22 @@ static void send_to_viewer(
 	// The indices count before the packets exist: a crash in between wastes some, never repeats
 	// one.
 	next_index = run->highest_seq + (uint64_t)l->index_shift + 1;
-	if ((int64_t)next_index > (int64_t)state->next_index)
-		state->next_index = next_index;
+	if ((int64_t)next_index > (int64_t)sent->next_index)
+		sent->next_index = next_index;
 	stamp_make(&stamp, l, s->leg, run->plain[i].payload_bytes);
-	state->packets += run->n - i;
-	state->bytes += i == run->fresh ? run->fresh_bytes : run->start_bytes;
+	sent->packets += run->n - i;
+	sent->bytes += i == run->fresh ? run->fresh_bytes : run->start_bytes;
 	for (; i < run->n; i++) {
 		const struct plain *plain = &run->plain[i];
 		int64_t index = (int64_t)plain->seq + l->index_shift;
 
 		// A packet from before this viewer's first would need an index from before it too.
 		if (unlikely(index < l->first_index)) {
-			uncount(state, plain->payload_bytes);
+			uncount(sent, plain->payload_bytes);
 			continue;
 		}
 		if (unlikely(!have_room(w, s))) {
-			uncount(state, plain->payload_bytes);
+			uncount(sent, plain->payload_bytes);
 			no_room(w, l);
 			continue;
 		}
@@ -404,7 +404,7 @@ static void send_to_all(struct worker *w, struct fan *fan, enum leg_kind leg, co
 		if (i + AHEAD < fan->n_viewers)
 			fetch_viewer(viewer_at(fan, i + AHEAD));
 		if (i + AHEAD - 1 < fan->n_viewers)
-			rte_prefetch0(viewer_at(fan, i + AHEAD - 1)->state);
+			rte_prefetch0(viewer_at(fan, i + AHEAD - 1)->sent);
 		send_to_viewer(w, &sealing, viewer_at(fan, i), run);
 	}
 	finish(w, &sealing);
@@ -444,16 +444,17 @@ static int make_place(struct fan *fan)
 
 void fan_join(struct fan *fan, struct peer_leg *l)
 {
-	l->fan_at = fan->n_viewers;
+	peer_course_of(l)->fan_at = fan->n_viewers;
 	fan->viewers[fan->n_viewers++] = l;
 }
 
 void fan_leave(struct fan *fan, struct peer_leg *l)
 {
 	struct peer_leg *last = fan->viewers[--fan->n_viewers];
+	uint32_t at = peer_course_of(l)->fan_at;
 
-	fan->viewers[l->fan_at] = last;
-	last->fan_at = l->fan_at;
+	fan->viewers[at] = last;
+	peer_course_of(last)->fan_at = at;
 	if (fan->turn >= fan->n_viewers)
 		fan->turn = 0;
 }

@@ -14,10 +14,10 @@ enum {
 
 static struct peer_leg *leg_of_ssrc(struct peer *p, uint32_t ssrc)
 {
-	for (int leg = 0; leg < LEG_COUNT; leg++)
-		if (p->legs[leg].enabled && p->legs[leg].ssrc == ssrc)
-			return &p->legs[leg];
-	return p->rtx.enabled && p->rtx.ssrc == ssrc ? &p->rtx : NULL;
+	for (int i = 0; i < PEER_LEGS; i++)
+		if (p->legs[i].enabled && peer_leg_ssrc(&p->legs[i]) == ssrc)
+			return &p->legs[i];
+	return NULL;
 }
 
 // Round trip from the echo of our own report: now - LSR - DLSR, in 1/65536 s (6.4.1).
@@ -37,26 +37,35 @@ static void smooth_round_trip(struct peer *p, uint32_t rtt_us)
 	p->rtt_us = p->rtt_us ? (uint32_t)(((uint64_t)p->rtt_us * 7 + rtt_us) / 8) : rtt_us;
 }
 
+static void read_report(
+	struct worker *w, struct peer *p, struct peer_leg *l, const struct rtcp_report *r)
+{
+	uint32_t rtt_us = round_trip_us(w, r);
+	struct region_peer_leg_state *state;
+
+	if (rtt_us)
+		smooth_round_trip(p, rtt_us);
+	if (l->kind == PEER_RTX)
+		return;
+	state = peer_state_of(l);
+	state->rr_count++;
+	state->rr_lost = (uint32_t)r->lost;
+	state->rr_highest_seq = r->highest_seq;
+	state->rr_jitter = r->jitter;
+	state->rr_fraction_lost = r->fraction_lost;
+	if (rtt_us)
+		state->rtt_us = rtt_us;
+}
+
 static void read_reports(struct worker *w, struct peer *p, const struct rtcp_packet *pkt)
 {
 	struct rtcp_report r;
 
 	for (unsigned int i = 0; rtcp_report_get(pkt, i, &r); i++) {
 		struct peer_leg *l = leg_of_ssrc(p, r.ssrc);
-		uint32_t rtt_us;
 
-		if (!l)
-			continue;
-		l->state->rr_count++;
-		l->state->rr_lost = (uint32_t)r.lost;
-		l->state->rr_highest_seq = r.highest_seq;
-		l->state->rr_jitter = r.jitter;
-		l->state->rr_fraction_lost = r.fraction_lost;
-		rtt_us = round_trip_us(w, &r);
-		if (rtt_us) {
-			l->state->rtt_us = rtt_us;
-			smooth_round_trip(p, rtt_us);
-		}
+		if (l)
+			read_report(w, p, l, &r);
 	}
 }
 
@@ -86,13 +95,13 @@ static void read_firs(
 	struct rtcp_fir fir;
 
 	for (unsigned int i = 0; rtcp_fir_get(pkt, i, &fir); i++) {
-		if (fir.ssrc != l->ssrc)
+		if (fir.ssrc != peer_leg_ssrc(l))
 			continue;
-		l->state->firs++;
+		peer_state_of(l)->firs++;
 		if (take_fir(p, sender, fir.seq))
 			start_again(w, p);
 		else
-			l->state->fir_repeats++;
+			peer_state_of(l)->fir_repeats++;
 	}
 }
 
@@ -105,9 +114,9 @@ static void read_payload_feedback(struct worker *w, struct peer *p, const struct
 		return;
 	if (pkt->count == RTCP_FORMAT_FIR)
 		read_firs(w, p, pkt, sender);
-	if (pkt->count != RTCP_FORMAT_PLI || media != l->ssrc)
+	if (pkt->count != RTCP_FORMAT_PLI || media != peer_leg_ssrc(l))
 		return;
-	l->state->plis++;
+	peer_state_of(l)->plis++;
 	start_again(w, p);
 }
 
@@ -179,13 +188,13 @@ static bool fill_sender(struct worker *w, struct peer *p, const struct peer_leg 
 	uint64_t zero = atomic_load_explicit(
 		&w->edge->region->streams[p->stream].norm[kind].clock_zero, memory_order_relaxed);
 
-	if (!l->enabled || l->state->packets == 0 || zero >> 32 == 0)
+	if (!l->enabled || l->sent->packets == 0 || zero >> 32 == 0)
 		return false;
-	*out = (struct rtcp_sender){ .ssrc = l->ssrc,
+	*out = (struct rtcp_sender){ .ssrc = peer_leg_ssrc(l),
 		.ntp = worker_ntp(w->edge, w->now_ns),
 		.ts = (uint32_t)zero + leg_clock_span(kind, (int64_t)w->now_ns) + l->ts_base,
-		.packets = (uint32_t)l->state->packets,
-		.octets = (uint32_t)l->state->bytes,
+		.packets = (uint32_t)l->sent->packets,
+		.octets = (uint32_t)l->sent->bytes,
 		.cname = p->cname };
 	return true;
 }
@@ -206,7 +215,7 @@ static void send_rtcp(struct worker *w, struct peer *p, struct peer_leg *l,
 	bytes = bye ? rtcp_build_bye(at, sender) : rtcp_build_report(at, sender);
 	// The index counts before the packet exists: a crash in between wastes one, never repeats
 	// one.
-	rc = srtp_seal_rtcp(p->srtp, at, bytes, l->state->rtcp_index++, &bytes);
+	rc = srtp_seal_rtcp(p->srtp, at, bytes, l->sent->rtcp_index++, &bytes);
 	if (rc < 0) {
 		worker_drop(w, m, DROP_SEAL);
 		return;
@@ -214,7 +223,7 @@ static void send_rtcp(struct worker *w, struct peer *p, struct peer_leg *l,
 	m->data_len = bytes;
 	m->pkt_len = bytes;
 	frame_stamp(&p->frame, m);
-	l->state->reports++;
+	l->sent->reports++;
 	tx_put(w, m);
 }
 
@@ -231,7 +240,7 @@ static void send_reports(struct worker *w, struct peer *p, bool bye)
 {
 	for (int leg = 0; leg < LEG_COUNT; leg++)
 		send_report(w, p, &p->legs[leg], leg, bye);
-	send_report(w, p, &p->rtx, LEG_VIDEO, bye);
+	send_report(w, p, &p->legs[PEER_RTX], LEG_VIDEO, bye);
 }
 
 void feedback_bye(struct worker *w, struct peer *p)

@@ -58,13 +58,13 @@ void repair_close(struct worker *w)
 
 static void undo(struct worker *w, struct repairs *r, uint16_t i)
 {
-	struct region_peer_leg_state *sent = r->legs[i]->state;
+	struct region_peer_sent *sent = r->legs[i]->sent;
 
 	sent->packets--;
 	sent->bytes -= r->ops[i].payload_bytes;
 	r->asked[i]->resent--;
 	r->asked[i]->resent_bytes -= r->ops[i].payload_bytes;
-	r->asked[i]->drops++;
+	r->asked[i]->sent.drops++;
 	r->bytes -= r->out[i]->pkt_len;
 	worker_drop(w, r->out[i], DROP_SEAL);
 }
@@ -152,6 +152,12 @@ static bool too_old(const struct worker *w, const struct request *q)
 	return age_ns(w, q) > window_ns;
 }
 
+// Both legs share the places: the lowest bits, which the place tells, say which leg it was.
+static uint16_t name_recent(const struct request *q)
+{
+	return (uint16_t)((q->index & ~(uint64_t)(PEER_RECENT - 1)) | q->kind);
+}
+
 // The next request for a packet that was lost once more comes a round trip after the last resend,
 // now and then a little sooner.
 static bool just_resent(const struct worker *w, const struct request *q)
@@ -159,16 +165,16 @@ static bool just_resent(const struct worker *w, const struct request *q)
 	uint32_t hold_ms = (uint32_t)(round_trip_ns(q->peer) * 7 / 8 / NS_PER_MS);
 	uint32_t at = (uint32_t)q->index % PEER_RECENT;
 
-	return q->repair->recent[at].index == (uint16_t)q->index &&
-	       (uint16_t)(w->now_ns / NS_PER_MS - q->repair->recent[at].ms) < hold_ms;
+	return q->peer->recent[at].index == name_recent(q) &&
+	       (uint16_t)(w->now_ns / NS_PER_MS - q->peer->recent[at].ms) < hold_ms;
 }
 
 static void note_resent(const struct worker *w, const struct request *q)
 {
 	uint32_t at = (uint32_t)q->index % PEER_RECENT;
 
-	q->repair->recent[at].index = (uint16_t)q->index;
-	q->repair->recent[at].ms = (uint16_t)(w->now_ns / NS_PER_MS);
+	q->peer->recent[at].index = name_recent(q);
+	q->peer->recent[at].ms = (uint16_t)(w->now_ns / NS_PER_MS);
 }
 
 // Return: whether the viewer may have so much more; it is taken off then.
@@ -197,8 +203,8 @@ static bool spend(const struct worker *w, const struct request *q, uint16_t byte
 static bool add(struct worker *w, const struct request *q)
 {
 	struct repairs *r = w->repairs;
-	bool rtx = q->kind == LEG_VIDEO && q->peer->rtx.enabled;
-	struct peer_leg *l = rtx ? &q->peer->rtx : q->leg;
+	bool rtx = q->kind == LEG_VIDEO && q->peer->legs[PEER_RTX].enabled;
+	struct peer_leg *l = rtx ? &q->peer->legs[PEER_RTX] : q->leg;
 	uint8_t *payload = r->payloads[r->n] + (rtx ? 0 : PEER_OSN_BYTES);
 	uint16_t payload_bytes = (uint16_t)(q->meta.payload_bytes + (rtx ? PEER_OSN_BYTES : 0));
 	uint16_t behind_udp = (uint16_t)(l->rtp_hdr_bytes + payload_bytes + l->tag_bytes);
@@ -224,25 +230,25 @@ static bool add(struct worker *w, const struct request *q)
 		.index = index };
 	r->out[r->n] = m;
 	r->legs[r->n] = l;
-	r->asked[r->n++] = q->leg->state;
+	r->asked[r->n++] = peer_state_of(q->leg);
 	r->bytes += m->pkt_len;
-	if (l->state->packets++ == 0)
-		l->state->first_tx_ns = w->now_ns;
-	l->state->bytes += payload_bytes;
-	q->leg->state->resent++;
-	q->leg->state->resent_bytes += payload_bytes;
+	if (l->sent->packets++ == 0)
+		l->sent->first_tx_ns = w->now_ns;
+	l->sent->bytes += payload_bytes;
+	peer_state_of(q->leg)->resent++;
+	peer_state_of(q->leg)->resent_bytes += payload_bytes;
 	return true;
 }
 
 // The viewer's numbers are those up to its newest.
 static int find(struct worker *w, struct request *q, uint16_t seq16)
 {
-	uint64_t newest = q->leg->state->next_index - 1, seq;
+	uint64_t newest = q->leg->sent->next_index - 1, seq;
 	uint16_t behind = (uint16_t)((uint16_t)newest - seq16);
 	const struct draw *draw;
 	struct repairs *r = w->repairs;
 
-	if (q->leg->state->next_index == 0 || behind > INT16_MAX || behind > newest)
+	if (q->leg->sent->next_index == 0 || behind > INT16_MAX || behind > newest)
 		return REGION_MISS_NEVER;
 	q->index = newest - behind;
 	if (peer_leg_locate(q->leg, q->index, &seq, &draw) < 0)
@@ -259,7 +265,7 @@ static int find(struct worker *w, struct request *q, uint16_t seq16)
 
 static void answer(struct worker *w, struct request *q, uint16_t seq16)
 {
-	struct region_peer_leg_state *state = q->leg->state;
+	struct region_peer_leg_state *state = peer_state_of(q->leg);
 	int miss = find(w, q, seq16);
 
 	if (miss == REGION_MISS_COUNT && w->n_waiting > WORKER_WAITING_MAX / 2)
@@ -272,7 +278,7 @@ static void answer(struct worker *w, struct request *q, uint16_t seq16)
 	}
 	if (!add(w, q)) {
 		w->counters->drops[DROP_NO_MBUF]++;
-		state->drops++;
+		state->sent.drops++;
 		return;
 	}
 	note_resent(w, q);
@@ -305,11 +311,11 @@ static void read_entry(
 	uint32_t n = 1 + (uint32_t)__builtin_popcount(nack->blp);
 
 	if (!q->repair->nack) {
-		q->leg->state->missed[REGION_MISS_UNASKED] += n;
+		peer_state_of(q->leg)->missed[REGION_MISS_UNASKED] += n;
 		return;
 	}
 	if (!heard || !take_attention(w, q->repair, n)) {
-		q->leg->state->missed[REGION_MISS_FLOOD] += n;
+		peer_state_of(q->leg)->missed[REGION_MISS_FLOOD] += n;
 		return;
 	}
 	answer(w, q, nack->pid);
@@ -327,18 +333,18 @@ void repair_nack(struct worker *w, struct peer *p, const struct rtcp_packet *pkt
 
 	if (!rtcp_nack_get(pkt, 0, &nack))
 		return;
-	if (p->rtx.enabled && nack.ssrc == p->rtx.ssrc) {
-		p->legs[LEG_VIDEO].state->missed[REGION_MISS_RTX]++;
+	if (p->legs[PEER_RTX].enabled && nack.ssrc == peer_leg_ssrc(&p->legs[PEER_RTX])) {
+		p->state->legs[LEG_VIDEO].missed[REGION_MISS_RTX]++;
 		return;
 	}
 	while (q.kind < LEG_COUNT &&
-		!(p->legs[q.kind].enabled && p->legs[q.kind].ssrc == nack.ssrc))
+		!(p->legs[q.kind].enabled && peer_leg_ssrc(&p->legs[q.kind]) == nack.ssrc))
 		q.kind++;
 	if (q.kind == LEG_COUNT)
 		return;
 	q.leg = &p->legs[q.kind];
 	q.repair = &p->repair[q.kind];
-	q.leg->state->nacks++;
+	p->state->legs[q.kind].nacks++;
 	heard = take_attention(w, q.repair, ATTENTION_A_NACK);
 	for (unsigned int i = 0; rtcp_nack_get(pkt, i, &nack); i++)
 		read_entry(w, &q, &nack, heard);

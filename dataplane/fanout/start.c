@@ -233,7 +233,7 @@ static int begin(struct worker *w, uint16_t stream, struct peer_leg *l, bool aga
 	fan_leave(fan_of(w, stream), l);
 	peer_leg_begin(l, p.start.seq, &p.draw);
 	l->catching = 1;
-	l->fan_at = list->n;
+	peer_course_of(l)->fan_at = list->n;
 	if (list->n == 0)
 		list->served_ns = w->now_ns;
 	p.start.leg = l;
@@ -246,8 +246,8 @@ void start_drop(struct worker *w, struct peer_leg *l)
 	struct start_list *list = &w->starts;
 	struct start *last = &list->slots[--list->n];
 
-	list->slots[l->fan_at] = *last;
-	last->leg->fan_at = l->fan_at;
+	list->slots[peer_course_of(l)->fan_at] = *last;
+	peer_course_of(last->leg)->fan_at = peer_course_of(l)->fan_at;
 	if (list->turn >= list->n)
 		list->turn = 0;
 	l->catching = 0;
@@ -272,22 +272,23 @@ void start_join(struct worker *w, struct peer *p)
 	if (!l->enabled || l->started)
 		return;
 	if (allowed(w, p->stream) && begin(w, p->stream, l, false) == 0) {
-		l->state->starts_instant++;
-		l->key_again_ns = w->now_ns + AGAIN_MS * (uint64_t)NS_PER_MS;
+		peer_state_of(l)->starts_instant++;
+		peer_course_of(l)->key_again_ns = w->now_ns + AGAIN_MS * (uint64_t)NS_PER_MS;
 		return;
 	}
-	l->state->starts_waited++;
+	peer_state_of(l)->starts_waited++;
 	upstream_want(w, p->stream);
 }
 
 // Whoever asks again and again has a way that does not carry what is sent: he gets it less often.
 static void back_off(struct worker *w, struct peer_leg *l)
 {
-	if (w->now_ns > l->key_again_ns + AGAIN_CALM_MS * (uint64_t)NS_PER_MS)
-		l->key_backoff = 0;
-	l->key_again_ns = w->now_ns + ((uint64_t)AGAIN_MS * NS_PER_MS << l->key_backoff);
-	if (l->key_backoff < AGAIN_MAX_BACKOFF)
-		l->key_backoff++;
+	if (w->now_ns > peer_course_of(l)->key_again_ns + AGAIN_CALM_MS * (uint64_t)NS_PER_MS)
+		peer_course_of(l)->key_backoff = 0;
+	peer_course_of(l)->key_again_ns = w->now_ns + ((uint64_t)AGAIN_MS * NS_PER_MS
+							      << peer_course_of(l)->key_backoff);
+	if (peer_course_of(l)->key_backoff < AGAIN_MAX_BACKOFF)
+		peer_course_of(l)->key_backoff++;
 }
 
 void start_again(struct worker *w, struct peer *p)
@@ -295,20 +296,20 @@ void start_again(struct worker *w, struct peer *p)
 	struct peer_leg *l = &p->legs[LEG_VIDEO];
 
 	if (l->catching) {
-		l->state->keys_under_way++;
+		peer_state_of(l)->keys_under_way++;
 		return;
 	}
-	if (l->started && w->now_ns < l->key_again_ns) {
-		l->state->keys_too_soon++;
+	if (l->started && w->now_ns < peer_course_of(l)->key_again_ns) {
+		peer_state_of(l)->keys_too_soon++;
 		return;
 	}
 	upstream_want(w, p->stream);
 	if (l->started && allowed(w, p->stream) && begin(w, p->stream, l, true) == 0) {
-		l->state->keys_sent++;
+		peer_state_of(l)->keys_sent++;
 		back_off(w, l);
 		return;
 	}
-	l->state->keys_waited++;
+	peer_state_of(l)->keys_waited++;
 }
 
 // ---- on its way --------------------------------------------------------------------------------
@@ -345,7 +346,7 @@ static bool add(struct worker *w, struct run *run, struct start *s, const struct
 {
 	struct peer_leg *l = s->leg;
 	uint64_t index = (uint64_t)((int64_t)m->seq + l->index_shift);
-	uint32_t ts = draw_ts(&l->epochs[0].draw, m->frame, m->ts);
+	uint32_t ts = draw_ts(&peer_course_of(l)->epochs[0].draw, m->frame, m->ts);
 	uint16_t hdr_bytes = (uint16_t)(l->form.hdr_bytes + l->rtp_hdr_bytes);
 	uint16_t behind_udp = (uint16_t)(l->rtp_hdr_bytes + m->payload_bytes + l->tag_bytes);
 	struct frame_sizes sizes = frame_sizes_make(&l->form, behind_udp);
@@ -370,8 +371,8 @@ static bool add(struct worker *w, struct run *run, struct start *s, const struct
 	run->payload_bytes += m->payload_bytes;
 	s->bytes += m->payload_bytes + PACKET_OVERHEAD_BYTES;
 	s->frame = m->frame;
-	s->closed_up = ts == m->ts &&
-		       (l->epochs[0].draw.step == 0 || (int32_t)(m->frame - s->last) > 0);
+	s->closed_up = ts == m->ts && (peer_course_of(l)->epochs[0].draw.step == 0 ||
+					      (int32_t)(m->frame - s->last) > 0);
 	return true;
 }
 
@@ -385,9 +386,9 @@ static void put_sealed(struct worker *w, struct run *run, struct peer_leg *l, co
 		struct rte_mbuf *m = run->out[i];
 
 		if (status[i] != 0) {
-			l->state->packets--;
-			l->state->bytes -= run->ops[i].payload_bytes;
-			l->state->drops++;
+			l->sent->packets--;
+			l->sent->bytes -= run->ops[i].payload_bytes;
+			l->sent->drops++;
 			worker_drop(w, m, DROP_SEAL);
 			continue;
 		}
@@ -407,12 +408,12 @@ static void seal(struct worker *w, struct run *run, struct start *s)
 	uint64_t next = run->ops[run->n - 1].index + 1;
 	int status[RUN_MAX];
 
-	if (next > l->state->next_index)
-		l->state->next_index = next;
-	if (l->state->first_tx_ns == 0)
-		l->state->first_tx_ns = w->now_ns;
-	l->state->packets += run->n;
-	l->state->bytes += run->payload_bytes;
+	if (next > l->sent->next_index)
+		l->sent->next_index = next;
+	if (l->sent->first_tx_ns == 0)
+		l->sent->first_tx_ns = w->now_ns;
+	l->sent->packets += run->n;
+	l->sent->bytes += run->payload_bytes;
 	w->counters->sealed_packets += srtp_seal_rtp(w->engine, run->ops, run->n, status);
 	put_sealed(w, run, l, status);
 }

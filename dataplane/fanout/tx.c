@@ -66,7 +66,7 @@ static void drop_unsent(struct worker *w, struct rte_mbuf *m)
 	struct peer *p = mark ? w->peers[(mark - 1) >> 1] : NULL;
 
 	if (p)
-		p->legs[(mark - 1) & 1].state->drops++;
+		p->legs[(mark - 1) & 1].sent->drops++;
 	worker_drop(w, m, DROP_TX_FULL);
 }
 

@@ -42,7 +42,7 @@ static void put_path(struct peer_leg *l, const struct frame_template *t)
 }
 
 // Indices have 48 bits (RFC 3711 3.3.1); what stands in a region that was taken up is input.
-static bool state_adds_up(const struct region_peer_leg_state *s)
+static bool sent_adds_up(const struct region_peer_sent *s)
 {
 	const int64_t limit = 1LL << 47;
 
@@ -53,44 +53,49 @@ static bool state_adds_up(const struct region_peer_leg_state *s)
 // A viewer with new keys goes on under them; what went before them is not sent again.
 static void resume_epoch(struct peer_leg *l)
 {
-	l->epochs[0] = (struct peer_epoch){ .first_index = (int64_t)l->state->next_index,
+	struct peer_course *c = peer_course_of(l);
+
+	c->epochs[0] = (struct peer_epoch){ .first_index = (int64_t)l->sent->next_index,
 		.index_shift = l->index_shift };
-	l->n_epochs = 1;
+	c->n_epochs = 1;
 	l->numbered = 1;
 }
 
-static int make_leg(struct peer *p, struct peer_leg *l, const struct region_peer_leg *conf,
-	struct region_peer_leg_state *state)
+static int make_leg(struct peer *p, uint8_t kind, const struct region_peer_leg *conf,
+	struct region_peer_sent *sent)
 {
 	bool with_mid = conf->mid_ext_id != 0;
+	struct peer_leg *l = &p->legs[kind];
 
-	*l = (struct peer_leg){ .state = state, .enabled = conf->enabled, .slot = p->slot };
+	l->kind = kind;
+	l->sent = sent;
+	l->enabled = conf->enabled;
+	l->slot = p->slot;
 	if (!conf->enabled)
 		return 0;
 	if (conf->payload_type > 127 || conf->seq_base > 32767 || conf->mid_ext_id > 14)
 		return -EINVAL;
-	if (!state_adds_up(state))
+	if (!sent_adds_up(sent))
 		return -EINVAL;
 	if (with_mid && (conf->mid_bytes == 0 || conf->mid_bytes > PEER_MID_MAX_BYTES))
 		return -EINVAL;
 	l->ts_base = conf->ts_base;
-	l->ssrc = conf->ssrc;
 	l->seq_base = conf->seq_base;
-	l->index_shift = state->index_shift;
-	l->first_index = (int64_t)state->first_index;
-	l->started = state->started;
-	if (l->started)
+	l->index_shift = sent->index_shift;
+	l->first_index = (int64_t)sent->first_index;
+	l->started = sent->started;
+	if (l->started && kind != PEER_RTX)
 		resume_epoch(l);
 	l->rtp_hdr_bytes = put_rtp(l->hdr, conf);
 	put_path(l, &p->frame);
 	// An index of 0 would never be valid SRTCP for the libsrtp2 engine; both start at 1.
-	if (state->rtcp_index == 0)
-		state->rtcp_index = 1;
+	if (sent->rtcp_index == 0)
+		sent->rtcp_index = 1;
 	return 0;
 }
 
 static int make_rtx(
-	struct peer *p, const struct region_peer_leg *video, struct region_peer_leg_state *state)
+	struct peer *p, const struct region_peer_leg *video, struct region_peer_sent *sent)
 {
 	struct region_peer_leg conf = *video;
 
@@ -98,19 +103,15 @@ static int make_rtx(
 	conf.ssrc = video->rtx_ssrc;
 	conf.payload_type = video->rtx_payload_type;
 	conf.seq_base = video->rtx_seq_base;
-	return make_leg(p, &p->rtx, &conf, state);
+	return make_leg(p, PEER_RTX, &conf, sent);
 }
 
 static void set_session(struct peer *p, uint16_t profile)
 {
-	uint8_t tag_bytes = srtp_profile_sizes(profile).tag_bytes;
-
-	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		p->legs[leg].srtp = p->srtp;
-		p->legs[leg].tag_bytes = tag_bytes;
+	for (int i = 0; i < PEER_LEGS; i++) {
+		p->legs[i].srtp = p->srtp;
+		p->legs[i].tag_bytes = srtp_profile_sizes(profile).tag_bytes;
 	}
-	p->rtx.srtp = p->srtp;
-	p->rtx.tag_bytes = tag_bytes;
 }
 
 int peer_create(struct slab *slab, struct region_peer *shared, uint16_t slot,
@@ -138,7 +139,7 @@ int peer_create(struct slab *slab, struct region_peer *shared, uint16_t slot,
 	memcpy(p->cname, conf.cname, REGION_CNAME_MAX);
 	rc = frame_template_make(&p->frame, &conf.path, dscp, checksum);
 	for (int leg = 0; rc == 0 && leg < LEG_COUNT; leg++) {
-		rc = make_leg(p, &p->legs[leg], &conf.legs[leg], &shared->state.legs[leg]);
+		rc = make_leg(p, (uint8_t)leg, &conf.legs[leg], &shared->state.legs[leg].sent);
 		p->repair[leg].nack = conf.legs[leg].nack;
 	}
 	if (rc == 0)
@@ -160,18 +161,17 @@ void peer_rejoin(struct peer *p)
 {
 	struct region_peer_state *s = p->state;
 
-	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		struct region_peer_leg_state *l = &s->legs[leg];
+	for (int i = 0; i < PEER_LEGS; i++) {
+		struct peer_leg *l = &p->legs[i];
 
+		l->sent->started = 0;
 		l->started = 0;
-		p->legs[leg].started = 0;
-		p->legs[leg].numbered = 0;
-		p->legs[leg].n_epochs = 0;
-		if (l->next_index)
-			l->rtcp_index += REGION_RTCP_JUMP;
+		l->numbered = 0;
+		if (l->sent->next_index)
+			l->sent->rtcp_index += REGION_RTCP_JUMP;
 	}
-	if (s->rtx.next_index)
-		s->rtx.rtcp_index += REGION_RTCP_JUMP;
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		p->courses[leg].n_epochs = 0;
 	if (s->marks_key_id == p->key_id)
 		srtp_rtcp_resume(p->srtp, s->marks, s->n_marks);
 }
@@ -189,9 +189,8 @@ int peer_repath(struct peer *p, struct region_peer *shared, uint8_t dscp)
 	if (rc < 0)
 		return rc;
 	p->frame = frame;
-	for (int leg = 0; leg < LEG_COUNT; leg++)
-		put_path(&p->legs[leg], &frame);
-	put_path(&p->rtx, &frame);
+	for (int i = 0; i < PEER_LEGS; i++)
+		put_path(&p->legs[i], &frame);
 	p->remote = path.remote;
 	return 0;
 }
@@ -200,9 +199,8 @@ int peer_repath(struct peer *p, struct region_peer *shared, uint8_t dscp)
 void peer_set_next_hop(struct peer *p, const uint8_t mac[6])
 {
 	memcpy(p->frame.hdr, mac, 6);
-	for (int leg = 0; leg < LEG_COUNT; leg++)
-		memcpy(p->legs[leg].hdr, mac, 6);
-	memcpy(p->rtx.hdr, mac, 6);
+	for (int i = 0; i < PEER_LEGS; i++)
+		memcpy(p->legs[i].hdr, mac, 6);
 }
 
 void peer_destroy(struct peer *p)
@@ -215,7 +213,7 @@ void peer_destroy(struct peer *p)
 
 static uint64_t first_index_of(const struct peer_leg *l)
 {
-	uint64_t next = l->state->next_index;
+	uint64_t next = l->sent->next_index;
 
 	if (next == 0)
 		return l->seq_base;
@@ -224,23 +222,25 @@ static uint64_t first_index_of(const struct peer_leg *l)
 
 void peer_leg_begin(struct peer_leg *l, uint64_t seq, const struct draw *draw)
 {
+	struct peer_course *c = peer_course_of(l);
+
 	l->first_index = (int64_t)first_index_of(l);
 	l->index_shift = l->first_index - (int64_t)seq;
 	l->started = 1;
 	l->numbered = 1;
-	l->epochs[1] = l->epochs[0];
-	l->epochs[0] = (struct peer_epoch){ .first_index = l->first_index,
+	c->epochs[1] = c->epochs[0];
+	c->epochs[0] = (struct peer_epoch){ .first_index = l->first_index,
 		.index_shift = l->index_shift,
 		.draw = draw ? *draw : (struct draw){ 0 } };
-	l->n_epochs = l->n_epochs < PEER_EPOCHS ? l->n_epochs + 1 : PEER_EPOCHS;
-	l->state->first_index = (uint64_t)l->first_index;
-	l->state->index_shift = l->index_shift;
-	l->state->started = 1;
+	c->n_epochs = c->n_epochs < PEER_EPOCHS ? c->n_epochs + 1 : PEER_EPOCHS;
+	l->sent->first_index = (uint64_t)l->first_index;
+	l->sent->index_shift = l->index_shift;
+	l->sent->started = 1;
 }
 
 void peer_leg_close_up(struct peer_leg *l, uint64_t seq, uint32_t frame)
 {
-	struct draw *d = &l->epochs[0].draw;
+	struct draw *d = &peer_course_of(l)->epochs[0].draw;
 
 	l->first_index = (int64_t)seq + l->index_shift;
 	d->live = frame;
@@ -250,20 +250,23 @@ void peer_leg_close_up(struct peer_leg *l, uint64_t seq, uint32_t frame)
 // Written down before anything is sealed with it; behind another process it leaps, as the legs do.
 uint64_t peer_rtx_take(struct peer *p)
 {
-	uint64_t index = first_index_of(&p->rtx);
+	struct peer_leg *rtx = &p->legs[PEER_RTX];
+	uint64_t index = first_index_of(rtx);
 
-	p->rtx.numbered = 1;
-	p->rtx.state->next_index = index + 1;
+	rtx->numbered = 1;
+	rtx->sent->next_index = index + 1;
 	return index;
 }
 
 int peer_leg_locate(
 	const struct peer_leg *l, uint64_t index, uint64_t *seq, const struct draw **draw)
 {
-	if (!l->started || index >= l->state->next_index)
+	const struct peer_course *c = peer_course_of(l);
+
+	if (!l->started || index >= l->sent->next_index)
 		return -ENOENT;
-	for (int i = 0; i < l->n_epochs; i++) {
-		const struct peer_epoch *e = &l->epochs[i];
+	for (int i = 0; i < c->n_epochs; i++) {
+		const struct peer_epoch *e = &c->epochs[i];
 
 		if ((int64_t)index < e->first_index)
 			continue;

@@ -46,51 +46,60 @@ struct peer_epoch {
 	struct draw draw;
 };
 
-// What sealing one packet of one leg takes, and no more: the fan-out walks these, two or three
+enum {
+	PEER_RTX = LEG_COUNT, // video's retransmissions, as a leg without beginnings
+	PEER_LEGS,
+};
+
+// What sealing one packet under one SSRC takes, and no more: the fan-out walks these, two or three
 // lines a viewer.
 struct peer_leg {
 	// Ethernet to RTP with its extension: all but lengths, sums, marker, sequence, timestamp.
 	_Alignas(REGION_LINE_BYTES) uint8_t hdr[PEER_HDR_ROOM_BYTES];
-	struct srtp_session *srtp;	     // the peer's
-	struct region_peer_leg_state *state; // rw
+	struct srtp_session *srtp;     // the peer's
+	struct region_peer_sent *sent; // rw
 	struct frame_form form;
+	int64_t index_shift; // of what was sent, while started
+	int64_t first_index; // of what was sent, while started
 	uint32_t ts_base;
 	uint16_t slot;
+	uint16_t seq_base;
+	uint8_t kind; // its place among the peer's legs
 	uint8_t rtp_hdr_bytes;
 	uint8_t tag_bytes;
-	int64_t index_shift; // of the state, while started
-	int64_t first_index; // of the state, while started
-	uint16_t seq_base;
 	uint8_t enabled;
 	uint8_t started;
-	uint32_t ssrc;
-	uint32_t fan_at;  // place in the stream's list of this worker, or among its catch-ups
-	uint8_t catching; // up: the fan-out passes it over, for fanout/start.c sends to it
 	uint8_t numbered; // next_index is this process's own, and exact
-	uint8_t n_epochs;
-	uint8_t key_backoff;		       // how often key frames were asked for again, of late
-	uint64_t key_again_ns;		       // not before then is one sent again
+	uint8_t catching; // up: the fan-out passes it over, for fanout/start.c sends to it
+};
+
+// What a leg's beginnings take; the fan-out does without.
+struct peer_course {
 	struct peer_epoch epochs[PEER_EPOCHS]; // newest first
+	uint64_t key_again_ns;		       // not before then is a key frame sent again
+	uint32_t fan_at; // place in the stream's list of this worker, or among its catch-ups
+	uint8_t n_epochs;
+	uint8_t key_backoff; // how often key frames were asked for again, of late
 };
 
 // What a viewer may ask for again of a leg, for now. fanout/repair.c keeps it.
 struct peer_repair {
 	bool nack;	       // agreed on
-	int64_t budget_bytes;  // that may be sent again; below 0 for a while after the last one
-	uint64_t budget_ns;    // when it was reckoned; 0: never
 	uint32_t attention;    // requests that are still looked at
 	uint64_t attention_ns; // when it was reckoned; 0: never
-	struct {
-		uint16_t index; // the low bits
-		uint16_t ms;	// of CLOCK_MONOTONIC, the low bits
-	} recent[PEER_RECENT];	// by the lowest bits of the index
+	int64_t budget_bytes;  // that may be sent again; below 0 for a while after the last one
+	uint64_t budget_ns;    // when it was reckoned; 0: never
 };
 
 struct peer {
-	struct peer_leg legs[LEG_COUNT];
-	struct peer_leg rtx; // of video; its timestamps are those of the leg
+	struct peer_leg legs[PEER_LEGS]; // first, as peer_of relies on
+	struct peer_course courses[LEG_COUNT];
 	struct peer_repair repair[LEG_COUNT];
-	uint32_t rtt_us; // smoothed over all reports; 0: unknown
+	struct {
+		uint16_t index; // its low bits, the lowest in favour of the leg
+		uint16_t ms;	// of CLOCK_MONOTONIC, the low bits
+	} recent[PEER_RECENT];	// resends, by the lowest bits of the index
+	uint32_t rtt_us;	// smoothed over all reports; 0: unknown
 	struct slab *slab;
 	struct srtp_session *srtp;
 	struct region_peer_state *state; // rw
@@ -110,8 +119,34 @@ struct peer {
 };
 
 static_assert(offsetof(struct peer_leg, srtp) == PEER_HDR_ROOM_BYTES &&
-		      offsetof(struct peer_leg, ssrc) <= PEER_HDR_ROOM_BYTES + REGION_LINE_BYTES,
+		      sizeof(struct peer_leg) == PEER_HDR_ROOM_BYTES + REGION_LINE_BYTES,
 	"headers, then one line of all that a packet needs");
+static_assert(offsetof(struct peer, legs) == 0, "peer_of relies on it");
+
+static inline struct peer *peer_of(const struct peer_leg *l)
+{
+	return (struct peer *)(uintptr_t)(l - l->kind);
+}
+
+// Of a leg that is no PEER_RTX.
+static inline struct peer_course *peer_course_of(const struct peer_leg *l)
+{
+	return &peer_of(l)->courses[l->kind];
+}
+
+static inline struct region_peer_leg_state *peer_state_of(const struct peer_leg *l)
+{
+	return &peer_of(l)->state->legs[l->kind];
+}
+
+// Host byte order.
+static inline uint32_t peer_leg_ssrc(const struct peer_leg *l)
+{
+	uint32_t ssrc_be;
+
+	memcpy(&ssrc_be, l->hdr + l->form.hdr_bytes + 8, 4);
+	return ntohl(ssrc_be);
+}
 
 // Make a peer from a slot that control says is READY. The slot is input: it is copied and checked.
 // slab:    for objects of struct peer's size; outlives the peer.

@@ -79,7 +79,8 @@ static uint16_t on_send(
 			continue;
 		// The stream's own numbers begin at a multiple of 65536, with the source's first.
 		peer = &g->edge->region->peers[sent.viewer];
-		number = (uint16_t)(sent.seq - (uint16_t)peer->state.legs[sent.leg].index_shift);
+		number = (uint16_t)(sent.seq -
+				    (uint16_t)peer->state.legs[sent.leg].sent.index_shift);
 		atomic_store_explicit(&w->sent[slot_of(peer->conf.stream, sent.leg, number)], now,
 			memory_order_relaxed);
 	}

@@ -22,9 +22,9 @@ int counts_take(const struct region *region, const struct source *sources, uint3
 		const struct region_peer_state *state = &region->peers[i].state;
 
 		for (int leg = 0; leg < LEG_COUNT; leg++) {
-			c->viewers[i].packets += state->legs[leg].packets;
-			c->viewers[i].drops += state->legs[leg].drops;
-			c->payload_bytes += state->legs[leg].bytes;
+			c->viewers[i].packets += state->legs[leg].sent.packets;
+			c->viewers[i].drops += state->legs[leg].sent.drops;
+			c->payload_bytes += state->legs[leg].sent.bytes;
 		}
 	}
 	return 0;

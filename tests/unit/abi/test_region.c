@@ -475,12 +475,12 @@ static void a_region_is_taken_up(void **state)
 	struct ring_command got;
 	struct region r = make(), next;
 
-	r.peers[1].state.legs[0].next_index = 77;
+	r.peers[1].state.legs[0].sent.next_index = 77;
 	assert_int_equal(ring_put(r.rings[0].command, &c, sizeof(c)), 0);
 	atomic_store(&r.header->control_waits, 1);
 	assert_int_equal(region_take_up(dup(r.fd), &sizes, &next), 0);
 	assert_int_equal(next.header->instance, r.header->instance);
-	assert_int_equal(next.peers[1].state.legs[0].next_index, 77);
+	assert_int_equal(next.peers[1].state.legs[0].sent.next_index, 77);
 	assert_int_equal(ring_get(next.rings[0].command, &got, sizeof(got)), -ENOENT);
 	assert_int_equal(atomic_load(&next.header->control_waits), 0);
 	region_fini(&next);

@@ -25,7 +25,7 @@ static struct region_peer_leg_state *leg_state(enum leg_kind leg)
 	return &kit.region.peers[0].state.legs[leg];
 }
 
-static struct region_peer_leg_state *rtx_state(void)
+static struct region_peer_sent *rtx_state(void)
 {
 	return &kit.region.peers[0].state.rtx;
 }
@@ -78,7 +78,8 @@ static void play(uint16_t worker, uint16_t profile, bool rtx)
 	assert_int_equal(kit_command(worker, RING_PEER_ADD, 0, 1), 0);
 	conf->phase = REGION_PEER_READY;
 	// Both SEQs wrap: behind the leap that follows these.
-	leg_state(LEG_VIDEO)->next_index = 65520 - REGION_INDEX_JUMP;
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		leg_state(leg)->sent.next_index = 65520 - REGION_INDEX_JUMP;
 	rtx_state()->next_index = 65530 - REGION_INDEX_JUMP;
 	assert_int_equal(kit_command(worker, RING_PEER_UPDATE, 0, 1), 0);
 	first_seq = 65520;
@@ -210,7 +211,7 @@ static void a_retransmission_unwraps_to_the_original(void **state)
 		expect_rtx(0, 33, 1);
 		assert_int_equal(leg_state(LEG_VIDEO)->nacks, 2);
 		assert_int_equal(leg_state(LEG_VIDEO)->resent, 8);
-		assert_int_equal(leg_state(LEG_VIDEO)->packets, N_SENT);
+		assert_int_equal(leg_state(LEG_VIDEO)->sent.packets, N_SENT);
 		assert_int_equal(rtx_state()->packets, 8);
 		assert_int_equal(rtx_state()->next_index, 65538);
 		assert_int_equal(rtx_state()->bytes, leg_state(LEG_VIDEO)->resent_bytes);
@@ -231,7 +232,7 @@ static void without_rtx_a_packet_leaves_as_it_was(void **state)
 		expect_as_it_was(i);
 	expect_nothing(0);
 	assert_int_equal(leg_state(LEG_VIDEO)->resent, 17);
-	assert_int_equal(leg_state(LEG_VIDEO)->packets, N_SENT + 17);
+	assert_int_equal(leg_state(LEG_VIDEO)->sent.packets, N_SENT + 17);
 	assert_int_equal(rtx_state()->packets, 0);
 	kit_viewer_fini(&viewer);
 }
@@ -246,7 +247,7 @@ static void sound_leaves_as_it_was(void **state)
 	bytes = kit_sent_to(0, &viewer.addr, first);
 	feed(LEG_AUDIO, 1);
 	kit_forget_sent(0);
-	ask_for(0, leg_conf(LEG_AUDIO)->ssrc, (uint32_t)leg_conf(LEG_AUDIO)->seq_base << 16);
+	ask_for(0, leg_conf(LEG_AUDIO)->ssrc, (uint32_t)first_seq << 16);
 	assert_int_equal(kit_sent_to(0, &viewer.addr, again), bytes);
 	assert_memory_equal(first, again, bytes);
 	assert_int_equal(leg_state(LEG_AUDIO)->resent, 1);
@@ -371,6 +372,21 @@ static void once_a_round_trip(void **state)
 	ask(3, 0);
 	assert_int_equal(leg_state(LEG_VIDEO)->resent, 4);
 	assert_int_equal(misses(REGION_MISS_REPEATED), 2);
+	kit_viewer_fini(&viewer);
+}
+
+// Both legs are remembered in one place, and packets of one SEQ are not taken for each other.
+static void once_each_for_picture_and_sound(void **state)
+{
+	play(0, SRTP_PROFILE_GCM128, true);
+	kit.workers[0].peers[0]->rtt_us = 100000;
+	feed(LEG_AUDIO, 0);
+	ask(0, 0);
+	ask_for(0, leg_conf(LEG_AUDIO)->ssrc, (uint32_t)first_seq << 16);
+	assert_int_equal(leg_state(LEG_VIDEO)->resent, 1);
+	assert_int_equal(leg_state(LEG_AUDIO)->resent, 1);
+	ask_for(0, leg_conf(LEG_AUDIO)->ssrc, (uint32_t)first_seq << 16);
+	assert_int_equal(leg_state(LEG_AUDIO)->missed[REGION_MISS_REPEATED], 1);
 	kit_viewer_fini(&viewer);
 }
 
@@ -541,6 +557,7 @@ int main(void)
 		kit_test(what_was_never_sent),
 		kit_test(what_was_not_agreed_on),
 		kit_test(once_a_round_trip),
+		kit_test(once_each_for_picture_and_sound),
 		kit_test(what_is_of_no_use_any_more),
 		kit_test(what_never_came_in),
 		kit_test(no_more_than_the_budget),

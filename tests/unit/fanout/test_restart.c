@@ -77,8 +77,8 @@ static void viewers_go_on_behind_a_leap(void **state)
 		want = next;
 		want.ts = kit.region.streams[0].norm[LEG_VIDEO].last_ts;
 		kit_viewer_expect(&v[slot], 0, LEG_VIDEO, &want, (uint16_t)(leap + 1));
-		assert_int_equal(leg_state(slot, LEG_VIDEO)->next_index, leap + 2);
-		assert_int_equal(leg_state(slot, LEG_VIDEO)->packets, 3);
+		assert_int_equal(leg_state(slot, LEG_VIDEO)->sent.next_index, leap + 2);
+		assert_int_equal(leg_state(slot, LEG_VIDEO)->sent.packets, 3);
 		kit_viewer_fini(&v[slot]);
 	}
 	assert_int_equal(kit.region.streams[0].legs[LEG_VIDEO].packets, 4);
@@ -127,7 +127,7 @@ static void a_stream_that_begins_anew_repeats_no_index(void **state)
 		feed(0, LEG_AUDIO, &p);
 	}
 	kit_forget_sent(0);
-	marked = leg_state(0, LEG_AUDIO)->next_index;
+	marked = leg_state(0, LEG_AUDIO)->sent.next_index;
 	kit.region.streams[0].state_generation = 77; // of another stream, for all that is known
 	kit_restart();
 	viewer_turn(&v, 0);
@@ -153,14 +153,14 @@ static void nothing_is_sent_below_the_leap(void **state)
 	kit_viewer_init(&v, 0);
 	feed(0, LEG_VIDEO, &before);
 	kit_forget_sent(0);
-	first = leg_state(0, LEG_VIDEO)->next_index + REGION_INDEX_JUMP;
+	first = leg_state(0, LEG_VIDEO)->sent.next_index + REGION_INDEX_JUMP;
 	kit_restart();
 	for (int i = 0; i < 3; i++)
 		feed(0, LEG_VIDEO, &after[i]);
 	assert_int_equal(kit.region.streams[0].legs[LEG_VIDEO].packets, 4);
 	assert_int_equal(kit_sent_count(0), 1);
-	assert_int_equal(leg_state(0, LEG_VIDEO)->first_index, first);
-	assert_int_equal(leg_state(0, LEG_VIDEO)->next_index, first + 1);
+	assert_int_equal(leg_state(0, LEG_VIDEO)->sent.first_index, first);
+	assert_int_equal(leg_state(0, LEG_VIDEO)->sent.next_index, first + 1);
 	kit_forget_sent(0);
 	kit_viewer_fini(&v);
 }
@@ -181,11 +181,11 @@ static void report_indices_leap(void **state)
 	kit_step_ms(0, 1000);
 	assert_true(kit_viewer_rtcp(&v, 0, pkt) > 0);
 	kit_forget_sent(0);
-	before = leg_state(0, LEG_AUDIO)->rtcp_index;
+	before = leg_state(0, LEG_AUDIO)->sent.rtcp_index;
 	assert_true(before > 1);
 	kit_restart();
 	viewer_turn(&v, 0);
-	assert_int_equal(leg_state(0, LEG_AUDIO)->rtcp_index, before + REGION_RTCP_JUMP);
+	assert_int_equal(leg_state(0, LEG_AUDIO)->sent.rtcp_index, before + REGION_RTCP_JUMP);
 	kit_step_ms(0, 1000);
 	assert_true(kit_viewer_rtcp(&v, 0, pkt) > 0);
 	kit_forget_sent(0);
@@ -286,10 +286,10 @@ static void damaged_numbers_are_refused(void **state)
 	assert_int_equal(kit_stream_set(0), 0);
 	for (uint16_t slot = 0; slot < 5; slot++)
 		kit_peer_add(slot, 0, 0, SRTP_PROFILE_GCM128);
-	leg_state(1, LEG_VIDEO)->next_index = 1ULL << 47;
-	leg_state(2, LEG_AUDIO)->first_index = UINT64_MAX;
-	leg_state(3, LEG_AUDIO)->index_shift = INT64_MIN;
-	leg_state(4, LEG_AUDIO)->index_shift = INT64_MAX;
+	leg_state(1, LEG_VIDEO)->sent.next_index = 1ULL << 47;
+	leg_state(2, LEG_AUDIO)->sent.first_index = UINT64_MAX;
+	leg_state(3, LEG_AUDIO)->sent.index_shift = INT64_MIN;
+	leg_state(4, LEG_AUDIO)->sent.index_shift = INT64_MAX;
 	kit.region.streams[0].norm[LEG_AUDIO].next_seq = 1ULL << 63;
 	kit_restart();
 	assert_int_equal(kit.region.workers[0].n_peers, 1);

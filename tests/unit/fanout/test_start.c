@@ -48,7 +48,7 @@ static void viewers_join_in_the_middle(void **state)
 		assert_true(player_play(&p[slot]) >= KEY_SLICES + 2);
 		assert_int_equal(start_state(slot)->starts_instant, 1);
 		assert_int_equal(start_state(slot)->starts_waited, 0);
-		assert_in_range(region_now_ns() - start_state(slot)->first_tx_ns, 0,
+		assert_in_range(region_now_ns() - start_state(slot)->sent.first_tx_ns, 0,
 			200 * (uint64_t)NS_PER_MS);
 		start_go_live(p, slot + 1u, 5);
 	}
@@ -57,8 +57,8 @@ static void viewers_join_in_the_middle(void **state)
 		assert_int_equal(p[slot].at, fed.n);
 		assert_true(p[slot].live);
 		assert_int_equal(player_leg(&p[slot], slot)->catching, 0);
-		assert_int_equal(start_state(slot)->packets, fed.n - fed.key);
-		assert_int_equal(start_state(slot)->next_index,
+		assert_int_equal(start_state(slot)->sent.packets, fed.n - fed.key);
+		assert_int_equal(start_state(slot)->sent.next_index,
 			p[slot].v.conf->legs[LEG_VIDEO].seq_base + fed.n - fed.key);
 		kit_viewer_fini(&p[slot].v);
 	}
@@ -324,14 +324,14 @@ static void the_way_may_end_early(void **state)
 	kit_forget_sent(0);
 	conf = kit_peer_fill(1, 0, 0, SRTP_PROFILE_CM80);
 	conf->key_id = 2;
-	marked = start_state(1)->next_index;
+	marked = start_state(1)->sent.next_index;
 	assert_int_equal(kit_command(0, RING_PEER_UPDATE, 1, 1), 0);
 	assert_int_equal(kit.workers[0].starts.n, 1);
 	player_init(&p, 1, 0);
 	p.seq = (uint16_t)marked; // on without a leap, under the new keys
 	start_go_live(&p, 1, 200);
 	assert_int_equal(p.at, fed.n);
-	assert_int_equal(start_state(1)->first_index, marked);
+	assert_int_equal(start_state(1)->sent.first_index, marked);
 	kit_viewer_fini(&p.v);
 	assert_int_equal(kit_command(0, RING_PEER_REMOVE, 1, 1), 0);
 	assert_int_equal(kit_command(0, RING_STREAM_REMOVE, 0, 1), 0);
@@ -348,7 +348,7 @@ static void after_a_restart_they_wait(void **state)
 	kit_peer_add(0, 0, 0, SRTP_PROFILE_GCM128);
 	player_init(&p, 0, 0);
 	start_go_live(&p, 1, 100);
-	marked = start_state(0)->next_index;
+	marked = start_state(0)->sent.next_index;
 	kit_restart();
 	assert_int_equal(kit.workers[0].starts.n, 0);
 	start_feed_delta();
@@ -357,7 +357,7 @@ static void after_a_restart_they_wait(void **state)
 	start_feed_key();
 	kit_step(0);
 	assert_int_equal(kit_sent_count(0), KEY_SLICES + 2);
-	assert_int_equal(start_state(0)->first_index, marked + REGION_INDEX_JUMP);
+	assert_int_equal(start_state(0)->sent.first_index, marked + REGION_INDEX_JUMP);
 	kit_forget_sent(0);
 	kit_viewer_fini(&p.v);
 }

@@ -53,7 +53,7 @@ static void a_key_frame_is_sent_again(void **state)
 	kit_step(0);
 	player_play(&p);
 	base = p.v.conf->legs[LEG_VIDEO].seq_base;
-	second = start_state(0)->next_index;
+	second = start_state(0)->sent.next_index;
 	played = p.n;
 	player_play(&p);
 	p.at = fed.key;
@@ -72,7 +72,7 @@ static void a_key_frame_is_sent_again(void **state)
 	expect_located(&p, second - 1, fed.key + played - 1);
 	expect_located(&p, second, fed.key);
 	expect_located(&p, second + 60, fed.key + 60);
-	assert_int_equal(start_state(0)->first_index, second);
+	assert_int_equal(start_state(0)->sent.first_index, second);
 	kit_viewer_fini(&p.v);
 }
 

@@ -59,10 +59,10 @@ static void media_reaches_every_profile(void **state)
 	assert_int_equal(kit.region.workers[0].tx_packets, 3 * 600);
 	assert_int_equal(kit.region.workers[0].rx_packets, 600);
 	for (uint16_t slot = 0; slot < 3; slot++) {
-		assert_int_equal(kit.region.peers[slot].state.legs[LEG_VIDEO].packets, 300);
-		assert_int_equal(kit.region.peers[slot].state.legs[LEG_VIDEO].next_index,
+		assert_int_equal(kit.region.peers[slot].state.legs[LEG_VIDEO].sent.packets, 300);
+		assert_int_equal(kit.region.peers[slot].state.legs[LEG_VIDEO].sent.next_index,
 			v[slot].conf->legs[LEG_VIDEO].seq_base + 300u);
-		assert_int_equal(kit.region.peers[slot].state.legs[LEG_VIDEO].drops, 0);
+		assert_int_equal(kit.region.peers[slot].state.legs[LEG_VIDEO].sent.drops, 0);
 		kit_viewer_fini(&v[slot]);
 	}
 }
@@ -113,7 +113,7 @@ static void viewer_waits_for_a_key_frame(void **state)
 	feed(0, LEG_VIDEO, &unit[0]);
 	feed(0, LEG_VIDEO, &unit[1]);
 	assert_int_equal(kit_sent_count(0), 0);
-	assert_int_equal(kit.region.peers[0].state.legs[LEG_VIDEO].started, 0);
+	assert_int_equal(kit.region.peers[0].state.legs[LEG_VIDEO].sent.started, 0);
 	feed(0, LEG_VIDEO, &unit[2]);
 	assert_int_equal(kit_sent_count(0), 3);
 	feed(0, LEG_VIDEO, &unit[3]);
@@ -309,7 +309,7 @@ static void no_buffers_left(void **state)
 		n++;
 	kit_step(0);
 	assert_int_equal(kit.region.workers[0].drops[DROP_NO_MBUF], 1);
-	assert_int_equal(kit.region.peers[0].state.legs[LEG_AUDIO].drops, 1);
+	assert_int_equal(kit.region.peers[0].state.legs[LEG_AUDIO].sent.drops, 1);
 	assert_int_equal(kit_sent_count(0), 0);
 	rte_pktmbuf_free_bulk(taken, n);
 	feed(0, LEG_AUDIO, &p[1]);

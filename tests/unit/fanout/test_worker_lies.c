@@ -176,9 +176,9 @@ static void reservations_are_checked(void **state)
 	conf->phase = REGION_PEER_READY;
 	assert_int_equal(kit_command(0, RING_PEER_UPDATE, 0, 1), 0);
 	conf->phase = REGION_PEER_RESERVED;
-	kit.region.peers[0].state.legs[0].next_index = 5;
+	kit.region.peers[0].state.legs[0].sent.next_index = 5;
 	assert_int_equal(kit_command(0, RING_PEER_ADD, 0, 1), -EBUSY);
-	assert_int_equal(kit.region.peers[0].state.legs[0].next_index, 5);
+	assert_int_equal(kit.region.peers[0].state.legs[0].sent.next_index, 5);
 	assert_int_equal(kit_command(0, RING_PEER_REMOVE, 0, 3), -ENOENT);
 	assert_int_equal(kit.region.workers[0].n_peers, 1);
 }

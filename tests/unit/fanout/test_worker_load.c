@@ -43,12 +43,12 @@ static void stream_with_viewers(unsigned int n)
 
 static uint64_t packets_of(uint16_t slot)
 {
-	return kit.region.peers[slot].state.legs[LEG_VIDEO].packets;
+	return kit.region.peers[slot].state.legs[LEG_VIDEO].sent.packets;
 }
 
 static uint64_t drops_of(uint16_t slot)
 {
-	return kit.region.peers[slot].state.legs[LEG_VIDEO].drops;
+	return kit.region.peers[slot].state.legs[LEG_VIDEO].sent.drops;
 }
 
 // All that waits, in as many loops as that takes on this machine.

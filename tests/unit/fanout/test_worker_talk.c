@@ -124,7 +124,7 @@ static void reports_come_every_second(void **state)
 		assert_in_range(seen[LEG_VIDEO], second, 2 * second);
 		assert_in_range(seen[LEG_AUDIO], second, 2 * second);
 	}
-	assert_int_equal(leg_state(LEG_VIDEO)->reports, seen[LEG_VIDEO]);
+	assert_int_equal(leg_state(LEG_VIDEO)->sent.reports, seen[LEG_VIDEO]);
 }
 
 // Of a leg that sent nothing there is nothing to report.

@@ -9,10 +9,12 @@
 
 #include "dataplane/peer/peer.h"
 
-static void leg_make(struct peer_leg *l, struct region_peer_leg_state *state)
+static struct peer_leg *leg_make(struct peer *p, struct region_peer_sent *sent)
 {
-	*state = (struct region_peer_leg_state){ 0 };
-	*l = (struct peer_leg){ .state = state, .seq_base = 500 };
+	*sent = (struct region_peer_sent){ 0 };
+	*p = (struct peer){ .legs[LEG_VIDEO] = {
+				    .sent = sent, .seq_base = 500, .kind = LEG_VIDEO } };
+	return &p->legs[LEG_VIDEO];
 }
 
 static void expect(const struct peer_leg *l, uint64_t index, uint64_t want)
@@ -34,56 +36,57 @@ static void expect_none(const struct peer_leg *l, uint64_t index)
 
 static void indices_are_found_over_epochs(void **unused)
 {
-	struct region_peer_leg_state state;
-	struct peer_leg l;
+	struct region_peer_sent sent;
+	struct peer peer;
+	struct peer_leg *l = leg_make(&peer, &sent);
 
-	leg_make(&l, &state);
-	expect_none(&l, 500);
-	peer_leg_begin(&l, 70000, NULL);
-	expect_none(&l, 500); // not sent yet
-	state.next_index = 510;
-	expect(&l, 500, 70000);
-	expect(&l, 509, 70009);
-	expect_none(&l, 510);
-	expect_none(&l, 499);
+	expect_none(l, 500);
+	peer_leg_begin(l, 70000, NULL);
+	expect_none(l, 500); // not sent yet
+	sent.next_index = 510;
+	expect(l, 500, 70000);
+	expect(l, 509, 70009);
+	expect_none(l, 510);
+	expect_none(l, 499);
 
 	// Back to an older packet; indices go on without a gap.
-	peer_leg_begin(&l, 70003, NULL);
-	assert_int_equal(l.first_index, 510);
-	state.next_index = 520;
-	expect(&l, 509, 70009);
-	expect(&l, 510, 70003);
-	expect(&l, 519, 70012);
+	peer_leg_begin(l, 70003, NULL);
+	assert_int_equal(l->first_index, 510);
+	sent.next_index = 520;
+	expect(l, 509, 70009);
+	expect(l, 510, 70003);
+	expect(l, 519, 70012);
 
 	// A third: the first is forgotten.
-	peer_leg_begin(&l, 70005, NULL);
-	state.next_index = 522;
-	expect_none(&l, 509);
-	expect(&l, 510, 70003);
-	expect(&l, 521, 70006);
+	peer_leg_begin(l, 70005, NULL);
+	sent.next_index = 522;
+	expect_none(l, 509);
+	expect(l, 510, 70003);
+	expect(l, 521, 70006);
 }
 
 // After another process there is a leap, and nothing in it was ever sent.
 static void a_leap_is_nobodys(void **unused)
 {
-	struct region_peer_leg_state state;
-	struct peer_leg l;
+	struct region_peer_sent sent;
+	struct peer peer;
+	struct peer_leg *l = leg_make(&peer, &sent);
 
-	leg_make(&l, &state);
-	state.next_index = 1000;
-	peer_leg_begin(&l, 70000, NULL);
-	assert_int_equal(l.first_index, 1000 + REGION_INDEX_JUMP);
-	state.next_index = 1000 + REGION_INDEX_JUMP + 1;
-	expect_none(&l, 1000);
-	expect_none(&l, 999 + REGION_INDEX_JUMP);
-	expect(&l, 1000 + REGION_INDEX_JUMP, 70000);
+	sent.next_index = 1000;
+	peer_leg_begin(l, 70000, NULL);
+	assert_int_equal(l->first_index, 1000 + REGION_INDEX_JUMP);
+	sent.next_index = 1000 + REGION_INDEX_JUMP + 1;
+	expect_none(l, 1000);
+	expect_none(l, 999 + REGION_INDEX_JUMP);
+	expect(l, 1000 + REGION_INDEX_JUMP, 70000);
 }
 
 static void timestamps_close_up(void **unused)
 {
 	const struct draw none = { 0 };
-	struct region_peer_leg_state state;
-	struct peer_leg l;
+	struct region_peer_sent sent;
+	struct peer peer;
+	struct peer_leg *l = leg_make(&peer, &sent);
 	struct draw draw = { .last = 100, .last_ts = 5000, .step = 10, .open = true };
 	uint32_t before = 0;
 
@@ -95,13 +98,12 @@ static void timestamps_close_up(void **unused)
 	assert_int_equal(draw_ts(&draw, 101, 4000), 5001);
 	assert_int_equal(draw_ts(&draw, 102, 5002), 5002);
 
-	leg_make(&l, &state);
-	peer_leg_begin(&l, 70000, &draw);
-	peer_leg_close_up(&l, 70300, 103);
-	assert_int_equal(l.first_index, 500 + 300);
-	assert_int_equal(draw_ts(&l.epochs[0].draw, 102, 4000), 5002);
-	assert_int_equal(draw_ts(&l.epochs[0].draw, 103, 4000), 4000);
-	assert_int_equal(draw_ts(&l.epochs[0].draw, 99, 1), 4990);
+	peer_leg_begin(l, 70000, &draw);
+	peer_leg_close_up(l, 70300, 103);
+	assert_int_equal(l->first_index, 500 + 300);
+	assert_int_equal(draw_ts(&peer.courses[LEG_VIDEO].epochs[0].draw, 102, 4000), 5002);
+	assert_int_equal(draw_ts(&peer.courses[LEG_VIDEO].epochs[0].draw, 103, 4000), 4000);
+	assert_int_equal(draw_ts(&peer.courses[LEG_VIDEO].epochs[0].draw, 99, 1), 4990);
 
 	// Counters that wrap.
 	draw = (struct draw){ .last = 3, .last_ts = 20, .step = 7, .open = true };

@@ -59,9 +59,9 @@ static void the_first_packet_is_noted_once(void **state)
 	struct region_peer *slot = viewer_slot(v);
 	uint64_t now_ms = stage_now_ms();
 
-	slot->state.legs[LEG_AUDIO].first_tx_ns = slot->session.created_ns + 250000000;
+	slot->state.legs[LEG_AUDIO].sent.first_tx_ns = slot->session.created_ns + 250000000;
 	session_tick(stage->sessions, now_ms);
-	slot->state.legs[LEG_AUDIO].first_tx_ns += 5000000000; // begun again
+	slot->state.legs[LEG_AUDIO].sent.first_tx_ns += 5000000000; // begun again
 	session_tick(stage->sessions, now_ms + 1000);
 	assert_int_equal(n_noted(stage, LEG_AUDIO, STREAM_QUALITY_FIRST_PACKET), 1);
 	assert_true(sum_of(stage, LEG_AUDIO, STREAM_QUALITY_FIRST_PACKET) == 0.25);
@@ -98,7 +98,7 @@ static void what_was_before_is_not_noted_again(void **state)
 	struct viewer *v = viewer_play(stage);
 	struct region_peer *slot = viewer_slot(v);
 
-	slot->state.legs[LEG_VIDEO].first_tx_ns = slot->session.created_ns + 1;
+	slot->state.legs[LEG_VIDEO].sent.first_tx_ns = slot->session.created_ns + 1;
 	slot->state.legs[LEG_VIDEO].rr_count = 7;
 	session_table_destroy(stage->sessions);
 	assert_int_equal(session_table_create(&stage->conf, stage->dtls, &stage->sessions), 0);

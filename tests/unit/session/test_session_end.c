@@ -280,7 +280,7 @@ static void a_quiet_path_is_kept_open(void **state)
 	stage->conf.whep.consent_timeout_s = 120;
 	session_tick(stage->sessions, now_ms);
 	expect_no_indication(v, now_ms + 14000);
-	viewer_slot(v)->state.legs[LEG_VIDEO].packets++;
+	viewer_slot(v)->state.legs[LEG_VIDEO].sent.packets++;
 	expect_no_indication(v, now_ms + 16000);
 	expect_no_indication(v, now_ms + 30000);
 	v->reply_bytes = 0;
