@@ -6,13 +6,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include <rte_cycles.h>
-
-#include "dataplane/fanout/worker.h"
+#include "dataplane/fanout/seal.h"
 #include "dataplane/rtcp/rtcp.h"
 
 enum {
-	BATCH = 64,
 	ROOM_BYTES = RTE_ALIGN_CEIL(PEER_OSN_BYTES + WORKER_PAYLOAD_MAX_BYTES, REGION_LINE_BYTES),
 	NS_PER_MS = 1000000,
 	NS_PER_US = 1000,
@@ -31,22 +28,19 @@ enum {
 	ATTENTION_A_NACK = 10,
 };
 
-static_assert(BATCH <= (int)WORKER_TX_BATCH, "one call to tx_put_media");
-
 struct repairs {
-	struct srtp_seal_op ops[BATCH];
-	struct rte_mbuf *out[BATCH];
-	const struct peer_leg *legs[BATCH];	    // under whose SSRC
-	struct region_peer_leg_state *asked[BATCH]; // of the leg that was asked for
-	uint32_t bytes;				    // of the frames
-	uint16_t n;
-	uint8_t payloads[BATCH][ROOM_BYTES];
+	struct sealing sealing;
+	uint8_t payloads[SEAL_BATCH][ROOM_BYTES];
 };
 
 int repair_open(struct worker *w)
 {
 	w->repairs = worker_table(1, sizeof(*w->repairs));
-	return w->repairs ? 0 : -ENOMEM;
+	if (!w->repairs)
+		return -ENOMEM;
+	sealing_begin(&w->repairs->sealing);
+	w->repairs->sealing.resends = true;
+	return 0;
 }
 
 void repair_close(struct worker *w)
@@ -54,59 +48,9 @@ void repair_close(struct worker *w)
 	free(w->repairs);
 }
 
-// ---- out ---------------------------------------------------------------------------------------
-
-static void undo(struct worker *w, struct repairs *r, uint16_t i)
-{
-	struct region_peer_sent *sent = r->legs[i]->sent;
-
-	sent->packets--;
-	sent->bytes -= r->ops[i].payload_bytes;
-	r->asked[i]->resent--;
-	r->asked[i]->resent_bytes -= r->ops[i].payload_bytes;
-	r->asked[i]->sent.drops++;
-	r->bytes -= r->out[i]->pkt_len;
-	worker_drop(w, r->out[i], DROP_SEAL);
-}
-
 void repair_flush(struct worker *w)
 {
-	struct repairs *r = w->repairs;
-	uint64_t from = rte_rdtsc();
-	int status[BATCH];
-	uint16_t n = 0;
-
-	if (r->n == 0)
-		return;
-	w->counters->sealed_packets += srtp_seal_rtp(w->engine, r->ops, r->n, status);
-	w->counters->seal_cycles += rte_rdtsc() - from;
-	for (uint16_t i = 0; i < r->n; i++) {
-		const struct frame_form *form = &r->legs[i]->form;
-		struct rte_mbuf *m = r->out[i];
-
-		if (status[i] != 0) {
-			undo(w, r, i);
-			continue;
-		}
-		if (form->checksum == FRAME_CHECKSUM_SOFTWARE)
-			frame_put_sum(form, rte_pktmbuf_mtod(m, uint8_t *),
-				(uint16_t)(m->data_len - form->hdr_bytes));
-		r->out[n++] = m;
-	}
-	tx_put_media(w, r->out, n, r->bytes);
-	r->n = 0;
-	r->bytes = 0;
-}
-
-// Everything of a frame but what sealing writes.
-static void shape(struct rte_mbuf *m, const struct peer_leg *l, uint16_t behind_udp)
-{
-	m->data_off = (uint16_t)(WORKER_PAYLOAD_OFF - l->form.hdr_bytes - l->rtp_hdr_bytes);
-	m->data_len = (uint16_t)(l->form.hdr_bytes + behind_udp);
-	m->pkt_len = m->data_len;
-	m->ol_flags = frame_ol_flags(&l->form);
-	if (m->ol_flags)
-		m->tx_offload = frame_tx_offload(&l->form);
+	sealing_flush(w, &w->repairs->sealing);
 }
 
 // ---- one packet --------------------------------------------------------------------------------
@@ -199,44 +143,38 @@ static bool spend(const struct worker *w, const struct request *q, uint16_t byte
 	return true;
 }
 
-// The history's copy stands in the batch, with room for OSN in front.
+// Where the history's copy goes, with room for OSN in front.
+static uint8_t *next_payload(const struct worker *w)
+{
+	return w->repairs->payloads[w->repairs->sealing.n];
+}
+
+// As a retransmission, or as it was. The history's copy stands in next_payload.
 static bool add(struct worker *w, const struct request *q)
 {
-	struct repairs *r = w->repairs;
-	bool rtx = q->kind == LEG_VIDEO && q->peer->legs[PEER_RTX].enabled;
-	struct peer_leg *l = rtx ? &q->peer->legs[PEER_RTX] : q->leg;
-	uint8_t *payload = r->payloads[r->n] + (rtx ? 0 : PEER_OSN_BYTES);
-	uint16_t payload_bytes = (uint16_t)(q->meta.payload_bytes + (rtx ? PEER_OSN_BYTES : 0));
-	uint16_t behind_udp = (uint16_t)(l->rtp_hdr_bytes + payload_bytes + l->tag_bytes);
-	struct frame_sizes sizes = frame_sizes_make(&l->form, behind_udp);
-	struct rte_mbuf *m = rte_pktmbuf_alloc(w->share->pool);
-	uint64_t index;
+	struct peer_leg *rtx = &q->peer->legs[PEER_RTX];
+	bool wrapped = q->kind == LEG_VIDEO && rtx->enabled;
+	struct peer_leg *l = wrapped ? rtx : q->leg;
+	uint8_t *osn = next_payload(w);
+	struct plain plain = { .payload = osn + (wrapped ? 0 : PEER_OSN_BYTES),
+		.payload_bytes = (uint16_t)(q->meta.payload_bytes + (wrapped ? PEER_OSN_BYTES : 0)),
+		.ts = q->ts,
+		.marker = q->meta.marker };
+	struct region_peer_leg_state *asked = peer_state_of(q->leg);
+	struct stamp stamp;
 
-	if (!m)
+	if (!sealing_take_one(w, &w->repairs->sealing))
 		return false;
-	index = rtx ? peer_rtx_take(q->peer) : q->index;
-	if (rtx) {
-		payload[0] = (uint8_t)(q->index >> 8);
-		payload[1] = (uint8_t)q->index;
-	}
-	shape(m, l, behind_udp);
-	m->hash.usr = tx_mark_of(q->leg->slot, q->kind);
-	r->ops[r->n] = (struct srtp_seal_op){ .session = l->srtp,
-		.payload = payload,
-		.pkt = peer_put_headers(l, rte_pktmbuf_mtod(m, uint8_t *), &sizes, (uint16_t)index,
-			q->ts, q->meta.marker),
-		.hdr_bytes = l->rtp_hdr_bytes,
-		.payload_bytes = payload_bytes,
-		.index = index };
-	r->out[r->n] = m;
-	r->legs[r->n] = l;
-	r->asked[r->n++] = peer_state_of(q->leg);
-	r->bytes += m->pkt_len;
+	osn[0] = (uint8_t)(q->index >> 8);
+	osn[1] = (uint8_t)q->index;
+	stamp_make(&stamp, l, plain.payload_bytes);
+	sealing_add(&w->repairs->sealing, l, &stamp, &plain,
+		wrapped ? peer_rtx_take(q->peer) : q->index);
 	if (l->sent->packets++ == 0)
 		l->sent->first_tx_ns = w->now_ns;
-	l->sent->bytes += payload_bytes;
-	peer_state_of(q->leg)->resent++;
-	peer_state_of(q->leg)->resent_bytes += payload_bytes;
+	l->sent->bytes += plain.payload_bytes;
+	asked->resent++;
+	asked->resent_bytes += plain.payload_bytes;
 	return true;
 }
 
@@ -246,7 +184,6 @@ static int find(struct worker *w, struct request *q, uint16_t seq16)
 	uint64_t newest = q->leg->sent->next_index - 1, seq;
 	uint16_t behind = (uint16_t)((uint16_t)newest - seq16);
 	const struct draw *draw;
-	struct repairs *r = w->repairs;
 
 	if (q->leg->sent->next_index == 0 || behind > INT16_MAX || behind > newest)
 		return REGION_MISS_NEVER;
@@ -256,7 +193,7 @@ static int find(struct worker *w, struct request *q, uint16_t seq16)
 	if (just_resent(w, q))
 		return REGION_MISS_REPEATED;
 	if (!q->keep || !q->keep->legs[q->kind] ||
-		history_get(q->keep->legs[q->kind], seq, r->payloads[r->n] + PEER_OSN_BYTES,
+		history_get(q->keep->legs[q->kind], seq, next_payload(w) + PEER_OSN_BYTES,
 			WORKER_PAYLOAD_MAX_BYTES, &q->meta) < 0)
 		return REGION_MISS_GONE;
 	q->ts = draw_ts(draw, q->meta.frame, q->meta.ts);
@@ -282,7 +219,7 @@ static void answer(struct worker *w, struct request *q, uint16_t seq16)
 		return;
 	}
 	note_resent(w, q);
-	if (w->repairs->n == BATCH)
+	if (w->repairs->sealing.n == SEAL_BATCH)
 		repair_flush(w);
 }
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/fanout/worker.h"
+#include "dataplane/fanout/seal.h"
 #include "dataplane/history/history.h"
 
 enum {
@@ -314,14 +314,6 @@ void start_again(struct worker *w, struct peer *p)
 
 // ---- on its way --------------------------------------------------------------------------------
 
-// Packets of one viewer on their way through the engine.
-struct run {
-	struct srtp_seal_op ops[RUN_MAX];
-	struct rte_mbuf *out[RUN_MAX];
-	uint64_t payload_bytes;
-	uint16_t n;
-};
-
 static uint64_t due_ns(const struct start *s, uint32_t frame)
 {
 	uint32_t gone = frame - s->first, all = s->last - s->first;
@@ -342,106 +334,68 @@ static bool may_send(const struct worker *w, const struct start *s, const struct
 }
 
 // Return: false without an mbuf.
-static bool add(struct worker *w, struct run *run, struct start *s, const struct history_meta *m)
+static bool add(
+	struct worker *w, struct sealing *sealing, struct start *s, const struct history_meta *m)
 {
 	struct peer_leg *l = s->leg;
-	uint64_t index = (uint64_t)((int64_t)m->seq + l->index_shift);
-	uint32_t ts = draw_ts(&peer_course_of(l)->epochs[0].draw, m->frame, m->ts);
-	uint16_t hdr_bytes = (uint16_t)(l->form.hdr_bytes + l->rtp_hdr_bytes);
-	uint16_t behind_udp = (uint16_t)(l->rtp_hdr_bytes + m->payload_bytes + l->tag_bytes);
-	struct frame_sizes sizes = frame_sizes_make(&l->form, behind_udp);
-	struct rte_mbuf *out = rte_pktmbuf_alloc(w->share->pool);
-
-	if (!out)
-		return false;
-	out->data_off = (uint16_t)(WORKER_PAYLOAD_OFF - hdr_bytes);
-	out->data_len = (uint16_t)(l->form.hdr_bytes + behind_udp);
-	out->pkt_len = out->data_len;
-	out->ol_flags = frame_ol_flags(&l->form);
-	out->tx_offload = frame_tx_offload(&l->form);
-	out->hash.usr = tx_mark_of(l->slot, LEG_VIDEO);
-	run->ops[run->n] = (struct srtp_seal_op){ .session = l->srtp,
-		.payload = w->starts.plain[run->n],
-		.pkt = peer_put_headers(l, rte_pktmbuf_mtod(out, uint8_t *), &sizes,
-			(uint16_t)index, ts, m->marker),
-		.hdr_bytes = l->rtp_hdr_bytes,
+	const struct draw *draw = &peer_course_of(l)->epochs[0].draw;
+	struct plain plain = { .payload = w->starts.plain[sealing->n],
 		.payload_bytes = m->payload_bytes,
-		.index = index };
-	run->out[run->n++] = out;
-	run->payload_bytes += m->payload_bytes;
+		.ts = draw_ts(draw, m->frame, m->ts),
+		.marker = m->marker };
+	struct stamp stamp;
+
+	if (!sealing_take_one(w, sealing))
+		return false;
+	stamp_make(&stamp, l, m->payload_bytes);
+	sealing_add(sealing, l, &stamp, &plain, (uint64_t)((int64_t)m->seq + l->index_shift));
+	l->sent->packets++;
+	l->sent->bytes += m->payload_bytes;
 	s->bytes += m->payload_bytes + PACKET_OVERHEAD_BYTES;
 	s->frame = m->frame;
-	s->closed_up = ts == m->ts && (peer_course_of(l)->epochs[0].draw.step == 0 ||
-					      (int32_t)(m->frame - s->last) > 0);
+	s->closed_up = plain.ts == m->ts && (draw->step == 0 || (int32_t)(m->frame - s->last) > 0);
 	return true;
 }
 
-// What the engine refused never was.
-static void put_sealed(struct worker *w, struct run *run, struct peer_leg *l, const int *status)
-{
-	uint32_t bytes = 0;
-	uint16_t n = 0;
-
-	for (uint16_t i = 0; i < run->n; i++) {
-		struct rte_mbuf *m = run->out[i];
-
-		if (status[i] != 0) {
-			l->sent->packets--;
-			l->sent->bytes -= run->ops[i].payload_bytes;
-			l->sent->drops++;
-			worker_drop(w, m, DROP_SEAL);
-			continue;
-		}
-		if (l->form.checksum == FRAME_CHECKSUM_SOFTWARE)
-			frame_put_sum(&l->form, rte_pktmbuf_mtod(m, uint8_t *),
-				(uint16_t)(m->data_len - l->form.hdr_bytes));
-		bytes += m->pkt_len;
-		run->out[n++] = m;
-	}
-	tx_put_media(w, run->out, n, bytes);
-}
-
 // The indices count before the packets exist: a crash in between wastes some, never repeats one.
-static void seal(struct worker *w, struct run *run, struct start *s)
+static void send_run(struct worker *w, struct sealing *sealing, const struct peer_leg *l)
 {
-	struct peer_leg *l = s->leg;
-	uint64_t next = run->ops[run->n - 1].index + 1;
-	int status[RUN_MAX];
+	uint64_t next = sealing->ops[sealing->n - 1].index + 1;
 
 	if (next > l->sent->next_index)
 		l->sent->next_index = next;
 	if (l->sent->first_tx_ns == 0)
 		l->sent->first_tx_ns = w->now_ns;
-	l->sent->packets += run->n;
-	l->sent->bytes += run->payload_bytes;
-	w->counters->sealed_packets += srtp_seal_rtp(w->engine, run->ops, run->n, status);
-	put_sealed(w, run, l, status);
+	sealing_end(w, sealing);
 }
 
 // Return: how many packets were sent; s->seq is behind them.
 static unsigned int send_due(struct worker *w, struct start *s, uint64_t newest, unsigned int most)
 {
 	const struct history *h = history_of(w, s->stream);
-	struct run run = { .n = 0 };
+	struct sealing sealing;
 	struct history_meta m;
+	unsigned int n;
 
-	for (; s->seq <= newest && run.n < most; s->seq++) {
+	sealing_begin(&sealing);
+	for (; s->seq <= newest && sealing.n < most; s->seq++) {
 		// What is not there never came, or will be asked for.
 		if (history_look(h, s->seq, &m) < 0)
 			continue;
 		if (!may_send(w, s, &m))
 			break;
-		if (history_get(h, s->seq, w->starts.plain[run.n], sizeof(*w->starts.plain), &m) <
-			0)
+		if (history_get(h, s->seq, w->starts.plain[sealing.n], sizeof(*w->starts.plain),
+			    &m) < 0)
 			continue;
-		if (!add(w, &run, s, &m)) {
+		if (!add(w, &sealing, s, &m)) {
 			w->counters->drops[DROP_NO_MBUF]++;
 			break;
 		}
 	}
-	if (run.n)
-		seal(w, &run, s);
-	return run.n;
+	n = sealing.n;
+	if (n)
+		send_run(w, &sealing, s->leg);
+	return n;
 }
 
 // All that the lane holds from here on it has not sent yet: nothing newer is in the history.

@@ -1,0 +1,173 @@
+// What the engine refuses never was: nothing is counted for it but the drop, and its neighbours in
+// the batch leave as if it had not been there.
+#include "tests/unit/fanout/edge_kit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/fanout/seal.h"
+
+enum {
+	TOO_LONG = 65500, // no datagram holds it with header and tag
+	N_OPS = 5,
+};
+
+static const uint8_t plain_bytes[1200] = "what all viewers see";
+
+static struct worker *worker(void)
+{
+	return &kit.workers[0];
+}
+
+static struct region_peer_leg_state *video_state(void)
+{
+	return &kit.region.peers[0].state.legs[LEG_VIDEO];
+}
+
+// Give one to the batch and count it, as all who send do.
+static void add(struct sealing *s, struct peer_leg *l, uint16_t payload_bytes, uint64_t index)
+{
+	struct plain plain = { .payload = plain_bytes, .payload_bytes = payload_bytes, .ts = 9 };
+	struct stamp stamp;
+
+	assert_true(sealing_has_room(worker(), s));
+	stamp_make(&stamp, l, payload_bytes);
+	sealing_add(s, l, &stamp, &plain, index);
+	l->sent->packets++;
+	l->sent->bytes += payload_bytes;
+	if (s->resends) {
+		video_state()->resent++;
+		video_state()->resent_bytes += payload_bytes;
+	}
+}
+
+// Of five the second and the last are refused.
+static void send_five(struct sealing *s, struct peer_leg *l)
+{
+	for (uint64_t i = 0; i < N_OPS; i++)
+		add(s, l, i == 1 || i == 4 ? TOO_LONG : (uint16_t)(100 + i), 1000 + i);
+	sealing_end(worker(), s);
+	tx_flush(worker());
+}
+
+static void expect_three(const struct peer_leg *l)
+{
+	uint8_t pkt[KIT_PKT_BYTES];
+	struct net_addr to;
+
+	for (uint16_t i = 0; i < N_OPS; i++) {
+		if (i == 1 || i == 4)
+			continue;
+		assert_int_equal(kit_sent(0, &to, pkt), l->rtp_hdr_bytes + 100 + i + l->tag_bytes);
+		assert_int_equal(pkt[2] << 8 | pkt[3], 1000 + i);
+	}
+	assert_int_equal(kit_sent_count(0), 0);
+	assert_int_equal(l->sent->packets, 3);
+	assert_int_equal(l->sent->bytes, 100 + 102 + 103);
+	assert_int_equal(video_state()->sent.drops, 2);
+	assert_int_equal(worker()->counters->drops[DROP_SEAL], 2);
+	assert_int_equal(worker()->counters->sealed_packets, 3);
+	assert_int_equal(worker()->counters->tx_packets, 3);
+}
+
+static struct peer *make_peer(uint16_t profile)
+{
+	kit_stream_fill(0, 0);
+	assert_int_equal(kit_stream_set(0), 0);
+	kit_peer_add(0, 0, 0, profile);
+	return worker()->peers[0];
+}
+
+static void a_refused_packet_never_was(void **state)
+{
+	static const uint16_t profiles[] = { SRTP_PROFILE_GCM128, SRTP_PROFILE_CM80 };
+
+	for (int k = 0; k < 2; k++) {
+		struct peer_leg *l = &make_peer(profiles[k])->legs[LEG_VIDEO];
+		struct sealing s;
+
+		sealing_begin(&s);
+		send_five(&s, l);
+		expect_three(l);
+		if (k == 0) {
+			kit_teardown(state);
+			kit_setup(state);
+		}
+	}
+}
+
+// The retransmission's SSRC counts what it sent, the leg what was asked for and missed.
+static void a_refused_resend_is_missed_by_the_leg(void **state)
+{
+	struct peer *p = make_peer(SRTP_PROFILE_GCM128);
+	struct sealing s;
+
+	sealing_begin(&s);
+	s.resends = true;
+	send_five(&s, &p->legs[PEER_RTX]);
+	expect_three(&p->legs[PEER_RTX]);
+	assert_int_equal(p->legs[PEER_RTX].sent->drops, 0);
+	assert_int_equal(video_state()->resent, 3);
+	assert_int_equal(video_state()->resent_bytes, 100 + 102 + 103);
+}
+
+// Nothing is lost and nothing leaks when the pool runs dry within a batch.
+static void an_empty_pool_ends_a_batch(void **state)
+{
+	struct peer_leg *l = &make_peer(SRTP_PROFILE_GCM128)->legs[LEG_VIDEO];
+	struct rte_mempool *pool = worker()->share->pool;
+	struct rte_mbuf **all = calloc(pool->size, sizeof(*all));
+	unsigned int n_all = 0;
+	struct sealing s;
+
+	assert_non_null(all);
+	sealing_begin(&s);
+	for (uint64_t i = 0; i < SEAL_BATCH; i++)
+		add(&s, l, 100, 1000 + i);
+	while (rte_mempool_get(pool, (void **)&all[n_all]) == 0)
+		n_all++;
+	assert_false(sealing_has_room(worker(), &s)); // and what had gathered is on its way
+	assert_int_equal(s.n, 0);
+	assert_false(sealing_take_one(worker(), &s));
+	sealing_end(worker(), &s);
+	tx_flush(worker());
+	assert_int_equal(kit_sent_count(0), SEAL_BATCH);
+	rte_mempool_put_bulk(pool, (void **)all, n_all);
+	free(all);
+	add(&s, l, 100, 1000 + SEAL_BATCH);
+	sealing_end(worker(), &s);
+	tx_flush(worker());
+	assert_int_equal(kit_sent_count(0), SEAL_BATCH + 1);
+	kit_forget_sent(0);
+}
+
+static void one_mbuf_at_a_time(void **state)
+{
+	struct peer_leg *l = &make_peer(SRTP_PROFILE_GCM128)->legs[LEG_VIDEO];
+	struct sealing s;
+
+	sealing_begin(&s);
+	for (uint64_t i = 0; i < SEAL_BATCH; i++) {
+		assert_true(sealing_take_one(worker(), &s));
+		assert_int_equal(s.n_out, i + 1);
+		add(&s, l, 100, 1000 + i);
+	}
+	assert_false(sealing_take_one(worker(), &s)); // full: payloads are not taken from under it
+	assert_int_equal(s.n, SEAL_BATCH);
+	sealing_end(worker(), &s);
+	tx_flush(worker());
+	assert_int_equal(kit_sent_count(0), SEAL_BATCH);
+	kit_forget_sent(0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		kit_test(a_refused_packet_never_was),
+		kit_test(a_refused_resend_is_missed_by_the_leg),
+		kit_test(an_empty_pool_ends_a_batch),
+		kit_test(one_mbuf_at_a_time),
+	};
+
+	return cmocka_run_group_tests(tests, kit_group_setup, kit_group_teardown);
+}
