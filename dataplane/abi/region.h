@@ -21,7 +21,7 @@
 #define REGION_MAGIC 0x656361726c6c696dULL // "millrace" in memory
 
 enum {
-	REGION_ABI_VERSION = 9,
+	REGION_ABI_VERSION = 10,
 	REGION_LINE_BYTES = 64,
 	REGION_MAX_WORKERS = 16,
 	REGION_MAX_PEERS = 65536,
@@ -98,16 +98,21 @@ struct region_stream_conf {
 // What a worker must remember of a leg to go on with one continuous output (worker: rw).
 // Output sequence numbers are 64 bits wide inside; a viewer sees them moved by its own offset.
 struct region_leg_norm {
-	uint64_t next_seq;   // of the output: one past the highest handed to fan-out
-	uint64_t in_highest; // of the input, extended; with has_source
-	int64_t seq_shift;   // output - extended input
-	uint32_t ts_shift;   // output - input timestamp, modulo 2^32
-	uint32_t last_ts;    // output, of the newest packet
-	uint64_t last_rx_ns; // CLOCK_MONOTONIC
+	uint64_t next_seq;    // of the output: one past the highest handed to fan-out
+	uint64_t in_highest;  // of the input, extended; with has_source
+	int64_t seq_shift;    // output - extended input
+	uint32_t ts_shift;    // output - input timestamp, modulo 2^32
+	uint32_t last_ts;     // output, of the newest packet
+	uint64_t last_rx_ns;  // CLOCK_MONOTONIC, of the newest packet of the source
+	uint64_t last_out_ns; // of the newest that went to the viewers
 	// The output timestamp that belongs to CLOCK_MONOTONIC zero, in the low 32 bits; bit 32:
-	// valid.
+	// valid. And the NTP time that reports to viewers give it: the source's where it tells.
+	// What was read between two equal, even versions belongs together.
 	_Atomic uint64_t clock_zero;
-	uint32_t ssrc; // the source's
+	_Atomic uint64_t clock_ntp;
+	_Atomic uint32_t clock_version;
+	_Atomic uint32_t clock_turn; // rises when viewers shall have a report at once
+	uint32_t ssrc;		     // the source's
 	uint8_t has_source;
 	uint8_t has_output; // next_seq and last_ts mean something
 	uint8_t zero[2];
@@ -121,6 +126,7 @@ struct region_leg_state {
 	uint64_t key_frames;
 	uint64_t last_key_ns; // CLOCK_MONOTONIC; 0: never
 	uint64_t source_reports;
+	uint64_t last_rx_ns;   // of the newest packet; CLOCK_MONOTONIC
 	uint64_t lost;	       // gaps that stayed gaps
 	uint64_t restarts;     // new source, jump of sequence or timestamp
 	uint64_t key_requests; // sent to the source

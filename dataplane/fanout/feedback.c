@@ -1,5 +1,6 @@
 // RTCP with the viewers: what they report comes in, sender reports and good-byes go out.
 #include <errno.h>
+#include <string.h>
 
 #include "dataplane/fanout/worker.h"
 #include "dataplane/rtcp/rtcp.h"
@@ -7,6 +8,7 @@
 enum {
 	REPORT_ROUND_MS = 800, // every viewer once in this time: a report a second at the least
 	REPORT_TICK_MS = 10,
+	REPORTS_AT_ONCE = 256, // viewers a turn, where a source began anew
 	NS_PER_MS = 1000000,
 };
 
@@ -20,15 +22,28 @@ static struct peer_leg *leg_of_ssrc(struct peer *p, uint32_t ssrc)
 	return NULL;
 }
 
-// Round trip from the echo of our own report: now - LSR - DLSR, in 1/65536 s (6.4.1).
-static uint32_t round_trip_us(const struct worker *w, const struct rtcp_report *r)
+static void note_sent(struct peer_sent *sent, uint64_t ntp, uint64_t now_ns)
 {
-	uint32_t now = (uint32_t)(worker_ntp(w->edge, w->now_ns) >> 16);
-	uint32_t rtt = now - r->lsr - r->dlsr;
+	sent->lsr[sent->n % PEER_SENT_REPORTS] = (uint32_t)(ntp >> 16);
+	sent->tx_us[sent->n++ % PEER_SENT_REPORTS] = (uint32_t)(now_ns / 1000);
+}
 
-	if (r->lsr == 0 || rtt > UINT32_MAX / 2)
-		return 0;
-	return (uint32_t)((uint64_t)rtt * 1000000 >> 16);
+// Round trip from the echo of a report of ours: the time since it left, without the DLSR that the
+// viewer kept it (1/65536 s; 6.4.1).
+// Return: 0 not to be told.
+static uint32_t round_trip_us(
+	const struct worker *w, const struct peer_sent *sent, const struct rtcp_report *r)
+{
+	uint64_t held_us = (uint64_t)r->dlsr * 1000000 >> 16;
+
+	for (uint32_t i = 0; i < PEER_SENT_REPORTS && i < sent->n; i++) {
+		uint32_t at = (sent->n - 1 - i) % PEER_SENT_REPORTS;
+		uint32_t gone_us = (uint32_t)(w->now_ns / 1000) - sent->tx_us[at];
+
+		if (sent->lsr[at] == r->lsr)
+			return gone_us > held_us ? (uint32_t)(gone_us - held_us) : 0;
+	}
+	return 0;
 }
 
 // As RFC 6298 2.3 does it; one late report does not make everybody late.
@@ -40,13 +55,15 @@ static void smooth_round_trip(struct peer *p, uint32_t rtt_us)
 static void read_report(
 	struct worker *w, struct peer *p, struct peer_leg *l, const struct rtcp_report *r)
 {
-	uint32_t rtt_us = round_trip_us(w, r);
 	struct region_peer_leg_state *state;
+	uint32_t rtt_us;
 
-	if (rtt_us)
-		smooth_round_trip(p, rtt_us);
+	// Of what was sent again no times are kept.
 	if (l->kind == PEER_RTX)
 		return;
+	rtt_us = round_trip_us(w, &p->sent[l->kind], r);
+	if (rtt_us)
+		smooth_round_trip(p, rtt_us);
 	state = peer_state_of(l);
 	state->rr_count++;
 	state->rr_lost = (uint32_t)r->lost;
@@ -181,17 +198,36 @@ void feedback_packet(struct worker *w, struct rte_mbuf *m, const struct frame *f
 
 // ---- out ---------------------------------------------------------------------------------------
 
+// What the stream's owner says of the leg's clock: two that belong together.
+// Return: false nothing yet, or it is being written.
+static bool read_clock(
+	const struct worker *w, uint16_t stream, enum leg_kind leg, uint64_t *zero, uint64_t *ntp)
+{
+	const struct region_leg_norm *n = &w->edge->region->streams[stream].norm[leg];
+
+	for (int tries = 0; tries < 3; tries++) {
+		uint32_t version = atomic_load_explicit(&n->clock_version, memory_order_acquire);
+
+		*zero = atomic_load_explicit(&n->clock_zero, memory_order_relaxed);
+		*ntp = atomic_load_explicit(&n->clock_ntp, memory_order_relaxed);
+		atomic_thread_fence(memory_order_acquire);
+		if (version % 2 == 0 &&
+			atomic_load_explicit(&n->clock_version, memory_order_relaxed) == version)
+			return *zero >> 32 != 0;
+	}
+	return false;
+}
+
 // Return: false while the leg has sent nothing or its clock is not known.
 static bool fill_sender(struct worker *w, struct peer *p, const struct peer_leg *l,
 	enum leg_kind kind, struct rtcp_sender *out)
 {
-	uint64_t zero = atomic_load_explicit(
-		&w->edge->region->streams[p->stream].norm[kind].clock_zero, memory_order_relaxed);
+	uint64_t zero, ntp;
 
-	if (!l->enabled || l->sent->packets == 0 || zero >> 32 == 0)
+	if (!l->enabled || l->sent->packets == 0 || !read_clock(w, p->stream, kind, &zero, &ntp))
 		return false;
 	*out = (struct rtcp_sender){ .ssrc = peer_leg_ssrc(l),
-		.ntp = worker_ntp(w->edge, w->now_ns),
+		.ntp = worker_ntp(ntp, w->now_ns),
 		.ts = (uint32_t)zero + leg_clock_span(kind, (int64_t)w->now_ns) + l->ts_base,
 		.packets = (uint32_t)l->sent->packets,
 		.octets = (uint32_t)l->sent->bytes,
@@ -232,8 +268,11 @@ static void send_report(
 {
 	struct rtcp_sender sender;
 
-	if (fill_sender(w, p, l, kind, &sender))
-		send_rtcp(w, p, l, &sender, bye);
+	if (!fill_sender(w, p, l, kind, &sender))
+		return;
+	if (l->kind != PEER_RTX)
+		note_sent(&p->sent[kind], sender.ntp, w->now_ns);
+	send_rtcp(w, p, l, &sender, bye);
 }
 
 static void send_reports(struct worker *w, struct peer *p, bool bye)
@@ -272,4 +311,65 @@ void feedback_reports(struct worker *w)
 			send_reports(w, p, false);
 		w->report_at = (w->report_at + 1) % n_slots;
 	}
+}
+
+// ---- at once -----------------------------------------------------------------------------------
+
+static bool turned(const struct worker *w, uint16_t slot, uint32_t turns[LEG_COUNT])
+{
+	const struct region_stream *shared = &w->edge->region->streams[slot];
+	bool any = false;
+
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		turns[leg] = atomic_load_explicit(
+			&shared->norm[leg].clock_turn, memory_order_acquire);
+		any |= turns[leg] != w->streams[slot].reported_turn[leg];
+	}
+	return any;
+}
+
+static void report_leg(struct worker *w, const struct peer_leg *of, enum leg_kind leg)
+{
+	struct peer *p = w->peers[of->slot];
+
+	if (!p)
+		return;
+	send_report(w, p, &p->legs[leg], leg, false);
+	if (leg == LEG_VIDEO)
+		send_report(w, p, &p->legs[PEER_RTX], leg, false);
+}
+
+// A bounded number of viewers a turn; with the last of them the stream is done. Those that catch up
+// are first: whoever joins the others meanwhile is met there.
+static void report_stream(struct worker *w, struct stream *s, const uint32_t turns[LEG_COUNT])
+{
+	const struct fan *fans = s->fans;
+	uint32_t catching = w->starts.n;
+	uint32_t most = RTE_MAX(fans[LEG_VIDEO].n_viewers, fans[LEG_AUDIO].n_viewers) + catching;
+	uint32_t to = RTE_MIN(most, s->report_next + REPORTS_AT_ONCE);
+
+	for (uint32_t i = s->report_next; i < to; i++) {
+		if (i < catching) {
+			if (&w->streams[w->starts.slots[i].stream] == s)
+				report_leg(w, w->starts.slots[i].leg, LEG_VIDEO);
+			continue;
+		}
+		for (int leg = 0; leg < LEG_COUNT; leg++)
+			if (i - catching < fans[leg].n_viewers)
+				report_leg(w, fans[leg].viewers[i - catching], leg);
+	}
+	s->report_next = to;
+	if (to < most)
+		return;
+	s->report_next = 0;
+	memcpy(s->reported_turn, turns, sizeof(s->reported_turn));
+}
+
+void feedback_house(struct worker *w)
+{
+	uint32_t turns[LEG_COUNT];
+
+	for (uint16_t slot = 0; slot < w->edge->region->n_streams; slot++)
+		if (w->streams[slot].generation && turned(w, slot, turns))
+			report_stream(w, &w->streams[slot], turns);
 }

@@ -140,6 +140,8 @@ static void accept_rtp(struct worker *w, struct rte_mbuf *m, const struct frame 
 		refuse(w, m, rc);
 		return;
 	}
+	if (changes & LEG_CHANGE_RESTART)
+		s->clock_turned = true;
 	if (p.in_order && ref.leg == LEG_VIDEO && !care_for(w, pkt + p.payload_off, ref, leg, &p))
 		rte_pktmbuf_free(m);
 	else
@@ -197,11 +199,21 @@ void intake_flush(struct worker *w)
 static void publish_clock(struct worker *w, struct stream *s, enum leg_kind leg)
 {
 	const bool present[LEG_COUNT] = { s->legs[LEG_VIDEO].present, s->legs[LEG_AUDIO].present };
-	uint32_t zero;
+	struct region_leg_norm *n = s->legs[leg].norm;
+	uint32_t zero, version = atomic_load_explicit(&n->clock_version, memory_order_relaxed);
+	uint64_t ntp = w->edge->ntp_base;
 
-	if (stream_clock_zero(&s->clock, leg, present, w->now_ns, &zero) == 0)
-		atomic_store_explicit(
-			&s->legs[leg].norm->clock_zero, 1ULL << 32 | zero, memory_order_relaxed);
+	if (stream_clock_zero(&s->clock, leg, present, w->now_ns, &zero) < 0)
+		return;
+	stream_clock_ntp(&s->clock, present, w->now_ns, &ntp);
+	version |= 1; // also where one died between the two
+	atomic_store_explicit(&n->clock_version, version, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	atomic_store_explicit(&n->clock_zero, 1ULL << 32 | zero, memory_order_relaxed);
+	atomic_store_explicit(&n->clock_ntp, ntp, memory_order_relaxed);
+	atomic_store_explicit(&n->clock_version, version + 1, memory_order_release);
+	if (s->clock_turned)
+		atomic_fetch_add_explicit(&n->clock_turn, 1, memory_order_release);
 }
 
 void intake_house(struct worker *w)
@@ -222,5 +234,6 @@ void intake_house(struct worker *w)
 			if (leg_check_silence(&s->legs[leg], w->now_ns))
 				event_leg(w, RING_LEG_DOWN, slot, (uint8_t)leg);
 		}
+		s->clock_turned = false;
 	}
 }

@@ -20,11 +20,11 @@ enum {
 	NS_PER_MS = 1000000,
 };
 
-uint64_t worker_ntp(const struct edge *edge, uint64_t mono_ns)
+uint64_t worker_ntp(uint64_t base, uint64_t mono_ns)
 {
 	uint64_t s = mono_ns / 1000000000, rest = mono_ns % 1000000000;
 
-	return edge->ntp_base + (s << 32) + ((rest << 32) / 1000000000);
+	return base + (s << 32) + ((rest << 32) / 1000000000);
 }
 
 void worker_drop(struct worker *w, struct rte_mbuf *m, enum drop_reason reason)
@@ -243,6 +243,7 @@ static void keep_house(struct worker *w)
 		return;
 	w->house_ns = w->now_ns;
 	w->counters->heartbeat_ns = w->now_ns;
+	feedback_house(w);
 	intake_house(w);
 	keep_tidy(w);
 }

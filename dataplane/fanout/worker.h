@@ -118,7 +118,10 @@ struct stream {
 	uint16_t owner;
 	struct leg legs[LEG_COUNT]; // judged on the owner only
 	struct stream_clock clock;  // kept on the owner; what it says stands in the region for all
-	uint32_t n_peers;	    // of it on this worker
+	bool clock_turned;	    // a source began anew since that was written
+	uint32_t reported_turn[LEG_COUNT]; // clock_turn of the last reports to all viewers at once
+	uint32_t report_next;		   // viewer of the fans with which those go on
+	uint32_t n_peers;		   // of it on this worker
 	struct fan fans[LEG_COUNT];
 	struct pictures group; // video
 	bool no_instant_start;
@@ -306,6 +309,8 @@ void upstream_house(struct worker *, uint16_t stream);
 // feedback.c: SRTCP of a viewer; owns the mbuf. And the reports that go to them.
 void feedback_packet(struct worker *, struct rte_mbuf *, const struct frame *, struct peer *);
 void feedback_reports(struct worker *);
+// Every few milliseconds: reports at once to the viewers of streams whose source began anew.
+void feedback_house(struct worker *);
 void feedback_bye(struct worker *, struct peer *);
 
 // repair.c: a NACK of a viewer; and what NACKs asked for, sealed and sent together.
@@ -343,4 +348,5 @@ static inline uint32_t tx_mark_of(uint16_t slot, enum leg_kind leg)
 }
 
 // NTP time of an instant, 32.32.
-uint64_t worker_ntp(const struct edge *, uint64_t mono_ns);
+// base: that of CLOCK_MONOTONIC zero.
+uint64_t worker_ntp(uint64_t base, uint64_t mono_ns);

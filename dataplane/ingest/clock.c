@@ -6,6 +6,7 @@
 enum {
 	WINDOW_MS = 1000,
 	SNAP_MS = 100,	     // a mapping off by more jumps, by less it moves a quarter at a time
+	STEP_MS = 1000,	     // reports that say so much else are by another clock
 	REPORT_FRESH_S = 20, // FFmpeg reports every 5 s
 	NS_PER_MS = 1000000,
 };
@@ -23,7 +24,7 @@ uint32_t leg_clock_span(enum leg_kind leg, int64_t ns)
 	return (uint32_t)(s * leg_clock_hz(leg) + rest * leg_clock_hz(leg) / 1000000000);
 }
 
-static uint64_t ntp_to_ns(uint64_t ntp)
+uint64_t stream_clock_ntp_to_ns(uint64_t ntp)
 {
 	return (ntp >> 32) * 1000000000 + ((ntp & 0xffffffff) * 1000000000 >> 32);
 }
@@ -32,6 +33,31 @@ void stream_clock_reset(struct stream_clock *c, enum leg_kind leg)
 {
 	memset(&c->legs[leg], 0, sizeof(c->legs[leg]));
 	c->has_source = false;
+}
+
+void stream_clock_restart(struct stream_clock *c, enum leg_kind leg, uint64_t now_ns)
+{
+	struct leg_clock *l = &c->legs[leg];
+
+	l->window_min_ns = INT64_MAX;
+	l->window_end_ns = now_ns + WINDOW_MS * (uint64_t)NS_PER_MS;
+}
+
+int stream_clock_at_ntp(
+	const struct stream_clock *c, enum leg_kind leg, uint64_t ntp_ns, uint32_t *out_ts)
+{
+	const struct leg_clock *l = &c->legs[leg];
+
+	if (!l->has_report)
+		return -EAGAIN;
+	*out_ts = l->report_ts + leg_clock_span(leg, (int64_t)(ntp_ns - l->report_ntp_ns));
+	return 0;
+}
+
+void stream_clock_move(struct stream_clock *c, enum leg_kind leg, uint32_t ts_by)
+{
+	c->legs[leg].anchor_ts += ts_by;
+	c->legs[leg].report_ts += ts_by;
 }
 
 static void close_window(struct leg_clock *l, uint64_t rx_ns)
@@ -69,25 +95,35 @@ void stream_clock_packet(struct stream_clock *c, enum leg_kind leg, uint32_t ts,
 	l->anchor_ts = ts;
 }
 
+// The wall clock of the reports is another: what the other legs reported keeps its instant.
+static void step_source(struct stream_clock *c, int64_t shift_ns)
+{
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		c->legs[leg].report_ntp_ns += (uint64_t)(c->source_shift_ns - shift_ns);
+	c->source_shift_ns = shift_ns;
+}
+
 void stream_clock_report(
 	struct stream_clock *c, enum leg_kind leg, uint32_t ts, uint64_t ntp, uint64_t rx_ns)
 {
 	struct leg_clock *l = &c->legs[leg];
 	int64_t shift;
 
-	l->has_report = true;
-	l->report_ts = ts;
-	l->report_ntp_ns = ntp_to_ns(ntp);
-	l->report_rx_ns = rx_ns;
-	shift = (int64_t)(rx_ns - l->report_ntp_ns);
+	shift = (int64_t)(rx_ns - stream_clock_ntp_to_ns(ntp));
 	// One shift for all legs keeps their distance exact. The fastest report is nearest to the
 	// truth; a slow rise lets a drifting source clock through.
-	if (!c->has_source || shift < c->source_shift_ns ||
-		shift - c->source_shift_ns > 1000 * (int64_t)NS_PER_MS)
+	if (c->has_source && (shift - c->source_shift_ns > STEP_MS * (int64_t)NS_PER_MS ||
+				     c->source_shift_ns - shift > STEP_MS * (int64_t)NS_PER_MS))
+		step_source(c, shift);
+	else if (!c->has_source || shift < c->source_shift_ns)
 		c->source_shift_ns = shift;
 	else
 		c->source_shift_ns += (shift - c->source_shift_ns) / 64;
 	c->has_source = true;
+	l->has_report = true;
+	l->report_ts = ts;
+	l->report_ntp_ns = stream_clock_ntp_to_ns(ntp);
+	l->report_rx_ns = rx_ns;
 }
 
 static bool reports_rule(
@@ -119,5 +155,22 @@ int stream_clock_zero(const struct stream_clock *c, enum leg_kind leg,
 		       leg_clock_span(leg, (int64_t)l->report_ntp_ns + c->source_shift_ns);
 	else
 		*out = l->anchor_ts - leg_clock_span(leg, l->offset_ns);
+	return 0;
+}
+
+int stream_clock_ntp(
+	const struct stream_clock *c, const bool present[LEG_COUNT], uint64_t now_ns, uint64_t *out)
+{
+	int64_t s, rest;
+
+	if (!reports_rule(c, present, now_ns))
+		return -EAGAIN;
+	s = -c->source_shift_ns / 1000000000;
+	rest = -c->source_shift_ns % 1000000000;
+	if (rest < 0) {
+		s--;
+		rest += 1000000000;
+	}
+	*out = ((uint64_t)s << 32) + (((uint64_t)rest << 32) / 1000000000);
 	return 0;
 }

@@ -53,19 +53,41 @@ static bool source_allowed(const struct leg *leg, const struct net_addr *from)
 	return false;
 }
 
-// Continue the output behind its end, moved on by the time that went by.
-static void anchor_timestamp(struct leg *leg, uint32_t in_ts, uint64_t now_ns)
+// Whether a report of the new source came before it, on the clock of the one before.
+static bool place_by_report(const struct leg *leg, const struct stream_clock *clock,
+	const struct rtp_packet *p, uint64_t now_ns, uint32_t by_arrival, uint32_t *out_ts)
+{
+	int32_t since = (int32_t)(p->timestamp - leg->early.ts), off;
+	uint64_t ntp_ns = stream_clock_ntp_to_ns(leg->early.ntp);
+	int32_t most = (int32_t)leg_clock_span(leg->kind, LEG_SAME_CLOCK_MS * NS_PER_MS);
+
+	if (leg->early.rx_ns == 0 || leg->early.ssrc != p->ssrc ||
+		now_ns - leg->early.rx_ns > LEG_EARLY_REPORT_MS * NS_PER_MS)
+		return false;
+	ntp_ns += (uint64_t)((int64_t)since * 1000000000 / leg_clock_hz(leg->kind));
+	if (stream_clock_at_ntp(clock, leg->kind, ntp_ns, out_ts) < 0)
+		return false;
+	off = (int32_t)(*out_ts - by_arrival);
+	return off < most && off > -most;
+}
+
+// Continue the output behind its end, moved on by the time that went by: by the source's wall clock
+// where that can be told, so that sound and picture stay together; else by ours.
+static void anchor_timestamp(struct leg *leg, const struct stream_clock *clock,
+	const struct rtp_packet *p, uint64_t now_ns)
 {
 	struct region_leg_norm *n = leg->norm;
-	uint32_t out_ts = in_ts;
+	uint32_t out_ts = p->timestamp, by_arrival;
 
 	if (n->has_output) {
-		uint64_t gone_ns = now_ns - n->last_rx_ns;
-		uint64_t step = gone_ns / NS_PER_MS * leg_clock_hz(leg->kind) / 1000;
-
-		out_ts = n->last_ts + (uint32_t)(step ? step : 1);
+		by_arrival = n->last_ts +
+			     leg_clock_span(leg->kind, (int64_t)(now_ns - n->last_out_ns));
+		if (!place_by_report(leg, clock, p, now_ns, by_arrival, &out_ts))
+			out_ts = by_arrival;
+		if ((int32_t)(out_ts - n->last_ts) < 1)
+			out_ts = n->last_ts + 1;
 	}
-	n->ts_shift = out_ts - in_ts;
+	n->ts_shift = out_ts - p->timestamp;
 }
 
 static void anchor_sequence(struct leg *leg, uint16_t in_seq)
@@ -121,15 +143,27 @@ void leg_omit(struct leg *leg, const struct leg_packet *p)
 	move_output(leg, leg->norm->in_highest + 1, -1);
 }
 
-static void adopt_source(
-	struct leg *leg, const struct net_addr *from, const struct rtp_packet *p, uint64_t now_ns)
+static void anchor(
+	struct leg *leg, struct stream_clock *clock, const struct rtp_packet *p, uint64_t now_ns)
+{
+	anchor_sequence(leg, p->seq);
+	anchor_timestamp(leg, clock, p, now_ns);
+	stream_clock_restart(clock, leg->kind, now_ns);
+}
+
+static void adopt_source(struct leg *leg, struct stream_clock *clock, const struct net_addr *from,
+	const struct rtp_packet *p, uint64_t now_ns)
 {
 	leg->norm->ssrc = p->ssrc;
 	leg->state->source = *from;
-	anchor_sequence(leg, p->seq);
-	anchor_timestamp(leg, p->timestamp, now_ns);
+	anchor(leg, clock, p, now_ns);
 	leg->norm->has_source = 1;
 	leg->key_seen = false;
+	leg->frame_gap_ns = 0;
+	memset(&leg->gate, 0, sizeof(leg->gate));
+	leg->gate.closed = leg->kind == LEG_VIDEO && leg->norm->has_output;
+	if (leg->norm->has_output)
+		leg->state->restarts++;
 }
 
 enum step {
@@ -221,10 +255,11 @@ static int place(struct leg *leg, struct stream_clock *clock, const struct net_a
 		case STEP_JUMP:
 			return leg_refuse(leg, from, DROP_INGEST_LATE);
 		case STEP_FORWARD:
-			if (timestamp_jumps(leg, p->timestamp)) {
+			if (!leg->gate.closed && timestamp_jumps(leg, p->timestamp)) {
 				leg->seen = UINT64_MAX; // what is behind has the old clock
-				anchor_timestamp(leg, p->timestamp, now_ns);
-				stream_clock_reset(clock, leg->kind);
+				anchor_timestamp(leg, clock, p, now_ns);
+				stream_clock_restart(clock, leg->kind, now_ns);
+				leg->state->restarts++;
 				*changes |= LEG_CHANGE_RESTART;
 			}
 			return 0;
@@ -232,12 +267,49 @@ static int place(struct leg *leg, struct stream_clock *clock, const struct net_a
 			break;
 		}
 	}
-	adopt_source(leg, from, p, now_ns);
-	stream_clock_reset(clock, leg->kind);
-	take_early_report(leg, clock, now_ns);
+	adopt_source(leg, clock, from, p, now_ns);
+	if (!leg->gate.closed)
+		take_early_report(leg, clock, now_ns);
 	*in_seq = n->in_highest;
 	*changes |= LEG_CHANGE_RESTART;
 	return 0;
+}
+
+// Pictures that lean on what nobody got are no use; sound that overlaps with what was sent neither.
+static bool gate_opens(
+	struct leg *leg, const struct rtp_packet *p, const uint8_t *payload, uint64_t in_seq)
+{
+	struct h264_payload h;
+	bool begins = !leg->gate.any || leg->gate.marker || leg->gate.ts != p->timestamp;
+
+	if (in_seq != leg->norm->in_highest)
+		return false;
+	if (leg->kind == LEG_AUDIO)
+		return (int32_t)(p->timestamp + leg->norm->ts_shift - leg->norm->last_ts) > 0;
+	h264_inspect(payload, p->payload_bytes, &h);
+	if (begins)
+		leg->gate.slices = false;
+	if (h.has_sps || (h.key && !leg->gate.slices))
+		return true;
+	leg->gate.any = true;
+	leg->gate.marker = p->marker;
+	leg->gate.ts = p->timestamp;
+	leg->gate.slices |= !h.params;
+	return false;
+}
+
+// What was held back took no numbers.
+static void open_gate(struct leg *leg, struct stream_clock *clock, const struct rtp_packet *p,
+	uint64_t now_ns, uint64_t *in_seq)
+{
+	leg->gate.closed = false;
+	if (leg->kind == LEG_AUDIO) {
+		anchor_sequence(leg, p->seq);
+	} else {
+		anchor(leg, clock, p, now_ns);
+		take_early_report(leg, clock, now_ns);
+	}
+	*in_seq = leg->norm->in_highest;
 }
 
 static void note_video(struct leg *leg, const uint8_t *payload, struct leg_packet *out,
@@ -249,6 +321,7 @@ static void note_video(struct leg *leg, const uint8_t *payload, struct leg_packe
 	h264_inspect(payload, out->payload_bytes, &h);
 	out->key = h.key;
 	out->params = h.params;
+	out->opens = h.has_sps || (h.key && out->begins);
 	// Count a key frame once, at its first slice.
 	if (h.key && (s->key_frames == 0 || leg->frame_ts != out->ts)) {
 		if (leg->key_seen)
@@ -320,17 +393,28 @@ static void number_frame(struct leg *leg, struct leg_packet *p)
 	leg->recent[p->seq % LEG_WINDOW].frame = p->frame;
 }
 
+static void note_gap(struct leg *leg, uint64_t now_ns)
+{
+	uint64_t gap_ns = now_ns - leg->norm->last_out_ns;
+
+	if (!leg->norm->has_output || gap_ns > LEG_GAP_MAX_MS * NS_PER_MS)
+		return;
+	leg->frame_gap_ns = leg->frame_gap_ns ? (leg->frame_gap_ns * 7 + gap_ns) / 8 : gap_ns;
+}
+
 static void note_output(struct leg *leg, struct stream_clock *clock, const struct leg_packet *p,
 	uint64_t now_ns, unsigned int *changes)
 {
 	struct region_leg_norm *n = leg->norm;
 	struct region_leg_state *s = leg->state;
 
-	if (p->begins)
+	if (p->begins) {
 		s->frames++;
+		note_gap(leg, now_ns);
+	}
 	n->next_seq = p->seq + 1;
 	n->last_ts = p->ts;
-	n->last_rx_ns = now_ns;
+	n->last_out_ns = now_ns;
 	n->has_output = 1;
 	stream_clock_packet(clock, leg->kind, p->ts, now_ns);
 	if (!s->up) {
@@ -394,8 +478,17 @@ int leg_accept(struct leg *leg, struct stream_clock *clock, const struct net_add
 	rc = place(leg, clock, from, &p, now_ns, &in_seq, changes);
 	if (rc < 0)
 		return rc;
-	if ((*changes & LEG_CHANGE_RESTART) && leg->norm->has_output)
-		leg->state->restarts++;
+	leg->norm->last_rx_ns = now_ns;
+	leg->state->last_rx_ns = now_ns;
+	if (leg->gate.closed) {
+		if (!gate_opens(leg, &p, pkt + p.payload_off, in_seq)) {
+			*changes = 0;
+			leg->state->drops[DROP_INGEST_WAITS]++;
+			return drop_as_error(DROP_INGEST_WAITS);
+		}
+		open_gate(leg, clock, &p, now_ns, &in_seq);
+		*changes |= LEG_CHANGE_RESTART;
+	}
 	if ((*changes & LEG_CHANGE_RESTART) || !leg->state->up)
 		lint_restart(&leg->lint, now_ns);
 	*out = (struct leg_packet){ .seq = output_of(leg, in_seq),
@@ -434,7 +527,7 @@ int leg_accept_rtcp(struct leg *leg, struct stream_clock *clock, const struct ne
 	while (rtcp_walk_next(&walk, &p)) {
 		if (!rtcp_sender_get(&p, &ssrc, &ntp, &ts) || ntp == 0)
 			continue;
-		if (!leg->norm->has_source || ssrc != leg->norm->ssrc) {
+		if (!leg->norm->has_source || ssrc != leg->norm->ssrc || leg->gate.closed) {
 			leg->early.ssrc = ssrc;
 			leg->early.ts = ts;
 			leg->early.ntp = ntp;

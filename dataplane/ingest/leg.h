@@ -22,6 +22,8 @@ enum {
 	LEG_MAX_FORWARD_S = 5,	   // of timestamp in one step; more is re-anchored
 	LEG_MAX_BACKWARD_S = 1,
 	LEG_EARLY_REPORT_MS = 5000, // how long a report waits for its source
+	LEG_SAME_CLOCK_MS = 500,    // a wall clock that says so much else is another's
+	LEG_GAP_MAX_MS = 2000,	    // between access units; more is a pause
 };
 
 // Where the output moved against the input: input numbers below from have the shift before.
@@ -41,15 +43,25 @@ struct leg {
 	uint64_t n_turns;
 	bool probation; // the next packet decides whether the sequence restarted
 	uint16_t probation_seq;
-	uint32_t frame_ts; // output timestamp of the key frame that came last
-	bool key_seen;	   // and that is this source's
-	uint32_t frame;	   // of the newest packet
+	uint32_t frame_ts;     // output timestamp of the key frame that came last
+	bool key_seen;	       // and that is this source's
+	uint64_t frame_gap_ns; // between access units as they come, smoothed; 0: not known
+	uint32_t frame;	       // of the newest packet
 	// What was let in lately, by output sequence number.
 	struct {
 		uint64_t seq;
 		uint32_t ts;
 		uint32_t frame;
 	} recent[LEG_WINDOW];
+	// A source that took over from another is held back until its output can begin: pictures at
+	// a key frame, sound behind what was heard already.
+	struct {
+		bool closed;
+		bool any;    // a packet came
+		bool slices; // of the access unit under way
+		bool marker; // on the newest packet
+		uint32_t ts; // input, of the newest packet
+	} gate;
 	struct params params; // video
 	struct lint lint;
 	// A sender report that came before its source's first packet: encoders send it first.
@@ -76,6 +88,7 @@ struct leg_packet {
 	bool key;      // video: an IDR slice begins in it
 	bool params;   // video: only what leads an access unit
 	bool begins;   // the first of its timestamp
+	bool opens;    // video: a decoder can begin with it: a key frame's first, or an SPS
 };
 
 enum leg_change {

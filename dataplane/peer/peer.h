@@ -91,6 +91,18 @@ struct peer_repair {
 	uint64_t budget_ns;    // when it was reckoned; 0: never
 };
 
+enum {
+	PEER_SENT_REPORTS = 4, // a power of two
+};
+
+// Sender reports that a viewer's next may answer, each as its LSR will say (RFC 3550 6.4.1), and
+// when it left by our own clock: the report itself tells the source's time.
+struct peer_sent {
+	uint32_t lsr[PEER_SENT_REPORTS];
+	uint32_t tx_us[PEER_SENT_REPORTS]; // CLOCK_MONOTONIC, the low bits
+	uint32_t n;
+};
+
 struct peer {
 	struct peer_leg legs[PEER_LEGS]; // first, as peer_of relies on
 	struct peer_course courses[LEG_COUNT];
@@ -100,6 +112,7 @@ struct peer {
 		uint16_t ms;	// of CLOCK_MONOTONIC, the low bits
 	} recent[PEER_RECENT];	// resends, by the lowest bits of the index
 	uint32_t rtt_us;	// smoothed over all reports; 0: unknown
+	struct peer_sent sent[LEG_COUNT];
 	struct slab *slab;
 	struct srtp_session *srtp;
 	struct region_peer_state *state; // rw

@@ -401,10 +401,19 @@ void kit_feed_rtp(uint16_t worker, uint16_t stream, enum leg_kind leg, const str
 	kit_feed(worker, &encoder, conf->port, pkt, (uint16_t)(12 + p->payload_bytes));
 }
 
+static void forget_reports(struct worker *w)
+{
+	w->report_ns = region_now_ns();
+	for (int slot = 0; slot < KIT_STREAMS; slot++)
+		for (int leg = 0; leg < LEG_COUNT; leg++)
+			w->streams[slot].reported_turn[leg] =
+				kit.region.streams[slot].norm[leg].clock_turn;
+}
+
 void kit_step(uint16_t worker)
 {
 	if (!kit.reports)
-		kit.workers[worker].report_ns = region_now_ns();
+		forget_reports(&kit.workers[worker]);
 	worker_step(&kit.workers[worker]);
 }
 

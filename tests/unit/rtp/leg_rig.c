@@ -62,3 +62,10 @@ int leg_rig_give(struct leg_rig *r, uint16_t seq, uint32_t ts)
 
 	return leg_rig_give_payload(r, seq, ts, slice, sizeof(slice));
 }
+
+int leg_rig_give_key(struct leg_rig *r, uint16_t seq, uint32_t ts)
+{
+	static const uint8_t slice[] = { 0x65, 0x88, 0x01 };
+
+	return leg_rig_give_payload(r, seq, ts, slice, sizeof(slice));
+}

@@ -50,4 +50,7 @@ int leg_rig_give_payload(struct leg_rig *, uint16_t seq, uint32_t ts, const uint
 // Send a packet of a slice that is no key frame.
 int leg_rig_give(struct leg_rig *, uint16_t seq, uint32_t ts);
 
+// Send a packet that is a whole key frame.
+int leg_rig_give_key(struct leg_rig *, uint16_t seq, uint32_t ts);
+
 struct net_addr rig_addr(const char *ip, uint16_t port);

@@ -50,7 +50,7 @@ static void play(const struct step *steps, size_t n, uint16_t base)
 	struct leg_rig r;
 	uint64_t first = 0;
 
-	leg_rig_init(&r, LEG_VIDEO);
+	leg_rig_init(&r, LEG_AUDIO);
 	for (size_t i = 0; i < n; i++) {
 		const struct step *s = &steps[i];
 		int rc = leg_rig_give(&r, (uint16_t)(base + s->seq), 1000);
@@ -131,7 +131,7 @@ static void held_up_burst_is_late(void **state)
 	struct leg_rig r;
 	uint64_t seq;
 
-	leg_rig_init(&r, LEG_VIDEO);
+	leg_rig_init(&r, LEG_AUDIO);
 	assert_int_equal(leg_rig_give(&r, 999, 1000), 0);
 	assert_int_equal(leg_rig_give(&r, 1200, 1000), 0);
 	seq = r.out.seq;
@@ -163,18 +163,102 @@ static void encoder_restart_is_continuous(void **state)
 		r.now_ns += 1500 * MS_NS;
 		r.ssrc += 77;
 		assert_int_equal(
-			leg_rig_give(&r, (uint16_t)(turn * 9999), 12345 * (uint32_t)turn), 0);
+			leg_rig_give_key(&r, (uint16_t)(turn * 9999), 12345 * (uint32_t)turn), 0);
 		assert_int_equal(r.changes & LEG_CHANGE_RESTART, LEG_CHANGE_RESTART);
 		assert_int_equal(r.out.seq, seq + 1);
 		assert_int_equal((uint32_t)(r.out.ts - ts), HZ * 3 / 2);
 		assert_int_equal(r.state.restarts, turn);
-		assert_false(r.clock.legs[LEG_VIDEO].has_report);
 	}
 	// Within one millisecond the timestamp moves all the same.
 	r.ssrc++;
 	ts = r.out.ts;
-	assert_int_equal(leg_rig_give(&r, 1, 2), 0);
+	assert_int_equal(leg_rig_give_key(&r, 1, 2), 0);
 	assert_int_equal((uint32_t)(r.out.ts - ts), 1);
+}
+
+// Pictures that lean on what nobody got are held back until the new source's first key frame, and
+// take no number; sound goes on at once. The timestamp counts the whole time.
+static void new_source_begins_at_a_key_frame(void **state)
+{
+	static const uint8_t sps[] = { 0x67, 0x42, 0xc0, 0x1f, 1 }, aud[] = { 0x09, 0x10 };
+	static const struct {
+		const uint8_t *lead; // a packet of the key frame's access unit before its slice
+		uint16_t lead_bytes;
+		bool through;
+	} leads[] = { { NULL, 0, false }, { sps, sizeof(sps), true }, { aud, sizeof(aud), false } };
+
+	for (size_t i = 0; i < sizeof(leads) / sizeof(leads[0]); i++) {
+		struct leg_rig r;
+		uint64_t seq;
+		uint32_t ts;
+
+		leg_rig_init(&r, LEG_VIDEO);
+		assert_int_equal(leg_rig_give(&r, 500, 1000), 0);
+		seq = r.out.seq;
+		ts = r.out.ts;
+		r.ssrc++;
+		r.now_ns += 300 * MS_NS;
+		for (uint16_t k = 0; k < 20; k++) {
+			r.now_ns += 40 * MS_NS;
+			assert_int_equal(
+				leg_rig_give(&r, k, 777 + 3600u * k), REFUSED(INGEST_WAITS));
+			assert_int_equal(r.changes, 0);
+		}
+		assert_int_equal(r.state.drops[DROP_INGEST_WAITS], 20);
+		// A later slice of a key frame whose first is not there is no beginning.
+		assert_int_equal(leg_rig_give_key(&r, 20, 777 + 3600u * 19), REFUSED(INGEST_WAITS));
+		r.now_ns += 40 * MS_NS;
+		if (leads[i].lead)
+			assert_int_equal(leg_rig_give_payload(&r, 21, 777 + 3600u * 20,
+						 leads[i].lead, leads[i].lead_bytes),
+				leads[i].through ? 0 : REFUSED(INGEST_WAITS));
+		assert_int_equal(leg_rig_give_key(&r, 22, 777 + 3600u * 20), 0);
+		assert_int_equal(r.out.seq, seq + 1 + leads[i].through);
+		assert_int_equal((uint32_t)(r.out.ts - ts), HZ / 1000 * 1140);
+		assert_true(r.out.key && r.out.in_order);
+		// What the key frame overtook would take a number that was given.
+		assert_int_equal(leg_rig_give(&r, 19, 777 + 3600u * 19), REFUSED(INGEST_LATE));
+		assert_int_equal(leg_rig_give(&r, 23, 777 + 3600u * 21), 0);
+		assert_int_equal(r.out.seq, seq + 2 + leads[i].through);
+		assert_int_equal(r.state.restarts, 1);
+	}
+}
+
+static void report(struct leg_rig *r, uint32_t ts, uint64_t wall_ms)
+{
+	uint8_t pkt[28] = { 0x80, 200, 0, 6 };
+	const uint32_t words[] = { htonl(r->ssrc), htonl((uint32_t)(3900000000 + wall_ms / 1000)),
+		htonl((uint32_t)((wall_ms % 1000 << 32) / 1000)), htonl(ts) };
+
+	memcpy(pkt + 4, words, sizeof(words));
+	assert_int_equal(
+		leg_accept_rtcp(&r->leg, &r->clock, &r->from, pkt, sizeof(pkt), r->now_ns), 0);
+}
+
+// F16, F20: an encoder that reports before it sends, as FFmpeg does, goes on on the line of its
+// wall clock, however long its first packet took; another wall clock tells nothing.
+static void restart_keeps_to_the_wall_clock(void **state)
+{
+	static const struct {
+		int64_t wall_off_ms;
+		uint32_t moved_ms;
+	} rows[] = { { 0, 1500 }, { 3600000, 1700 }, { -3600000, 1700 }, { 800, 1700 } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct leg_rig r;
+		uint32_t ts;
+
+		leg_rig_init(&r, LEG_AUDIO);
+		assert_int_equal(leg_rig_give(&r, 1, 5000), 0);
+		ts = r.out.ts;
+		report(&r, 5000, 10000);
+		r.ssrc++;
+		r.now_ns += 1700 * MS_NS; // 200 of them on the way from the microphone
+		report(&r, 70000, (uint64_t)(11000 + rows[i].wall_off_ms));
+		assert_int_equal(leg_rig_give(&r, 900, 70000 + 48 * 500), 0);
+		if ((uint32_t)(r.out.ts - ts) != rows[i].moved_ms * 48)
+			fail_msg("row %zu: moved %u", i, (uint32_t)(r.out.ts - ts));
+	}
 }
 
 // The region outlives the data plane: same numbers go on, at a gap of time.
@@ -221,7 +305,7 @@ static void other_senders_wait_their_turn(void **state)
 		r.ssrc = 99;
 		if (!turns[i].same_sender)
 			r.from = other;
-		assert_int_equal(leg_rig_give(&r, 40000, 5), turns[i].rc);
+		assert_int_equal(leg_rig_give_key(&r, 40000, 5), turns[i].rc);
 		assert_int_equal(r.norm.ssrc, turns[i].rc == 0 ? 99 : RIG_SSRC);
 		assert_true(net_addr_equal(&r.state.source, &other) ==
 			    (turns[i].rc == 0 && !turns[i].same_sender));
@@ -282,8 +366,9 @@ static void no_number_is_given_twice(void **state)
 	const size_t n_bits = 1u << 28;
 	uint8_t *given = calloc(1, n_bits / 8);
 	uint64_t highest = 0, accepted = 0;
-	uint16_t seq = 0;
 	struct leg_rig r;
+	uint16_t seq = 0;
+	uint32_t ts;
 
 	assert_non_null(given);
 	srand(1);
@@ -306,7 +391,8 @@ static void no_number_is_given_twice(void **state)
 			r.from = rig_addr(rand() % 2 ? "198.18.77.2" : "198.18.77.3", 1);
 		if (rand() % 5000 == 0)
 			leg_rig_restart(&r);
-		if (leg_rig_give(&r, seq, (uint32_t)rand() << (rand() % 16)) < 0)
+		ts = (uint32_t)rand() << (rand() % 16);
+		if ((rand() % 4 ? leg_rig_give(&r, seq, ts) : leg_rig_give_key(&r, seq, ts)) < 0)
 			continue;
 		accepted++;
 		assert_true(r.out.seq < r.norm.next_seq && r.norm.next_seq < n_bits);
@@ -350,7 +436,8 @@ static void frames_are_counted_whatever_the_order(void **state)
 	assert_int_equal(frame_of(&r, 3, 18000), then + 3);
 	// An encoder that begins again is the next unit.
 	r.ssrc++;
-	assert_int_equal(frame_of(&r, 40000, 7), then + 5);
+	assert_int_equal(leg_rig_give_key(&r, 40000, 7), 0);
+	assert_int_equal(r.out.frame, then + 5);
 	assert_int_equal(frame_of(&r, 40001, 7), then + 5);
 }
 
@@ -361,6 +448,8 @@ int main(void)
 		cmocka_unit_test(gaps_stay_gaps_at_any_wrap),
 		cmocka_unit_test(held_up_burst_is_late),
 		cmocka_unit_test(encoder_restart_is_continuous),
+		cmocka_unit_test(new_source_begins_at_a_key_frame),
+		cmocka_unit_test(restart_keeps_to_the_wall_clock),
 		cmocka_unit_test(process_restart_is_continuous),
 		cmocka_unit_test(other_senders_wait_their_turn),
 		cmocka_unit_test(timestamp_jumps_are_anchored_anew),
