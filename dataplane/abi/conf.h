@@ -98,6 +98,7 @@ struct conf {
 		uint16_t first_port;	   // even, default 20000
 		uint16_t last_port;	   // default 29999
 		uint32_t key_frame_warn_s; // default 12
+		uint32_t failover_ms;	   // 50 to 10000, default 200
 	} ingest;
 	struct {
 		struct net_addr address;	// default any: [::], which takes IPv4 too

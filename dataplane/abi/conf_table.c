@@ -157,6 +157,9 @@ const struct conf_option conf_options[] = {
 		"Last one"),
 	NUMBER(ingest, key_frame_warn_s, 1, 3600, 12,
 		"Seconds without a key frame after which the stream's state says so"),
+	NUMBER(ingest, failover_ms, 50, 10000, 200,
+		"Milliseconds without a packet after which a stream's backup source takes over; sound "
+		"may pause for 500, pictures for 2.5 times their distance"),
 
 	ADDRESS(http, address, "any",
 		"Address that the HTTP server listens on; any or [::]: all of IPv6 and IPv4, 0.0.0.0: "

@@ -80,6 +80,19 @@ struct region_leg_conf {
 	uint8_t zero3[3];
 };
 
+enum region_role {
+	REGION_PRIMARY,
+	REGION_BACKUP,
+	REGION_ROLE_COUNT,
+};
+
+// Which source viewers shall see.
+enum region_pick {
+	REGION_PICK_AUTO, // the one that plays, and the other when it falls silent
+	REGION_PICK_PRIMARY,
+	REGION_PICK_BACKUP,
+};
+
 struct region_stream_conf {
 	uint32_t generation;  // odd: in use. Rises by one with each take and each release
 	uint16_t owner;	      // the worker that validates and normalises
@@ -88,6 +101,10 @@ struct region_stream_conf {
 	uint32_t max_peers; // only for control: as configured, 0 the default
 	char id[REGION_STREAM_ID_MAX + 1];
 	struct region_leg_conf legs[LEG_COUNT];
+	struct region_leg_conf backup[LEG_COUNT]; // of the same legs, or of none
+	uint16_t failback_s; // the primary plays again once it came for so long
+	uint8_t failback;    // by itself
+	uint8_t pick;	     // enum region_pick
 	// H.264 parameter sets as configured: the body of a STAP-A (RFC 6184 5.7.1); none: 0 bytes.
 	uint16_t sprop_bytes;
 	uint8_t sprop[REGION_SPROP_MAX];
@@ -105,6 +122,10 @@ struct region_leg_norm {
 	uint32_t last_ts;     // output, of the newest packet
 	uint64_t last_rx_ns;  // CLOCK_MONOTONIC, of the newest packet of the source
 	uint64_t last_out_ns; // of the newest that went to the viewers
+	uint32_t ssrc;	      // the source's
+	uint8_t has_source;
+	uint8_t has_output; // next_seq and last_ts mean something
+	uint8_t zero[2];
 	// The output timestamp that belongs to CLOCK_MONOTONIC zero, in the low 32 bits; bit 32:
 	// valid. And the NTP time that reports to viewers give it: the source's where it tells.
 	// What was read between two equal, even versions belongs together.
@@ -112,10 +133,6 @@ struct region_leg_norm {
 	_Atomic uint64_t clock_ntp;
 	_Atomic uint32_t clock_version;
 	_Atomic uint32_t clock_turn; // rises when viewers shall have a report at once
-	uint32_t ssrc;		     // the source's
-	uint8_t has_source;
-	uint8_t has_output; // next_seq and last_ts mean something
-	uint8_t zero[2];
 };
 
 // Counters and facts of a leg (owner worker: rw; control: ro).
@@ -157,10 +174,20 @@ struct region_wait {
 	uint64_t since_ns;    // CLOCK_MONOTONIC: when the span under way began
 };
 
+// Of a stream with two sources (owner worker: rw; control: ro).
+struct region_sources_state {
+	uint64_t switches;
+	uint64_t switched_ns; // CLOCK_MONOTONIC of the newest; 0: never
+	uint8_t active;	      // enum region_role
+	uint8_t zero[7];
+};
+
 struct region_stream {
 	_Alignas(REGION_LINE_BYTES) struct region_stream_conf conf;
 	_Alignas(REGION_LINE_BYTES) struct region_leg_norm norm[LEG_COUNT];
 	_Alignas(REGION_LINE_BYTES) struct region_leg_state legs[LEG_COUNT];
+	struct region_leg_state backup[LEG_COUNT];
+	struct region_sources_state sources;
 	// Owner: of which generation norm and legs speak. A worker that meets the slot with that
 	// generation goes on where they end, with any other it begins anew.
 	uint32_t state_generation;
@@ -430,6 +457,7 @@ enum ring_event_kind {
 	RING_LEG_PARAMS, // profile_level_id or channel count changed
 	RING_LINK_UP,	 // the port's, from worker 0; also the first time
 	RING_LINK_DOWN,
+	RING_SOURCE, // a stream's viewers see another source now
 };
 
 // worker → control
@@ -440,7 +468,7 @@ struct ring_event {
 	uint16_t slot;
 	uint8_t kind;
 	uint8_t leg;
-	uint32_t zero;
+	uint32_t source; // enum region_role: the leg's, or the one that plays now
 };
 
 enum {

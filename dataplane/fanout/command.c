@@ -2,6 +2,7 @@
 // are input: copied, checked, refused with an errno in the acknowledgement.
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "dataplane/abi/log.h"
 #include "dataplane/fanout/host.h"
@@ -26,23 +27,35 @@ void command_event(struct worker *w, const struct ring_event *event)
 
 // ---- streams -----------------------------------------------------------------------------------
 
+static void unmap_leg(struct worker *w, uint16_t slot, const struct leg *leg)
+{
+	uint32_t port = leg->conf.port;
+
+	for (uint32_t p = port; p <= port + 1 && p <= UINT16_MAX; p++)
+		if (w->ingest[p].stream == slot)
+			w->ingest[p].stream = UINT16_MAX;
+}
+
 static void unmap_ports(struct worker *w, uint16_t slot)
 {
 	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		uint32_t port = w->streams[slot].legs[leg].conf.port;
-
-		for (uint32_t p = port; p <= port + 1 && p <= UINT16_MAX; p++)
-			if (w->ingest[p].stream == slot)
-				w->ingest[p].stream = UINT16_MAX;
+		unmap_leg(w, slot, &w->streams[slot].legs[leg]);
+		unmap_leg(w, slot, &w->streams[slot].backup[leg]);
 	}
 }
 
 // Each leg has its port and the one above.
 static bool legs_overlap(const struct region_stream_conf *conf)
 {
-	const struct region_leg_conf *v = &conf->legs[LEG_VIDEO], *a = &conf->legs[LEG_AUDIO];
+	const struct region_leg_conf *legs[] = { &conf->legs[LEG_VIDEO], &conf->legs[LEG_AUDIO],
+		&conf->backup[LEG_VIDEO], &conf->backup[LEG_AUDIO] };
 
-	return v->present && a->present && abs(v->port - a->port) < 2;
+	for (int i = 0; i < 4; i++)
+		for (int k = 0; k < i; k++)
+			if (legs[i]->present && legs[k]->present &&
+				abs(legs[i]->port - legs[k]->port) < 2)
+				return true;
+	return false;
 }
 
 // With RTCP on the same port, 64 to 95 with the marker bit look like RTCP (RFC 5761 4).
@@ -51,34 +64,56 @@ static bool payload_type_usable(uint8_t payload_type)
 	return payload_type < 64 || (payload_type > 95 && payload_type <= 127);
 }
 
+static int check_leg(const struct worker *w, uint16_t slot, const struct region_leg_conf *l)
+{
+	if (!l->present)
+		return 0;
+	if (l->port == 0 || l->port == UINT16_MAX ||
+		(l->group.family != NET_NONE && !net_ip_is_multicast(&l->group)) ||
+		!payload_type_usable(l->payload_type) || l->n_sources > REGION_MAX_SOURCES)
+		return -EINVAL;
+	for (uint32_t p = l->port; p <= l->port + 1u; p++)
+		if (w->ingest[p].stream != UINT16_MAX && w->ingest[p].stream != slot)
+			return -EADDRINUSE;
+	return 0;
+}
+
 static int check_legs(const struct worker *w, uint16_t slot, const struct region_stream_conf *conf)
 {
-	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		const struct region_leg_conf *l = &conf->legs[leg];
+	bool paired = conf->backup[LEG_VIDEO].present || conf->backup[LEG_AUDIO].present;
 
-		if (!l->present)
-			continue;
-		if (l->port == 0 || l->port == UINT16_MAX ||
-			(l->group.family != NET_NONE && !net_ip_is_multicast(&l->group)) ||
-			!payload_type_usable(l->payload_type) || l->n_sources > REGION_MAX_SOURCES)
-			return -EINVAL;
-		for (uint32_t p = l->port; p <= l->port + 1u; p++)
-			if (w->ingest[p].stream != UINT16_MAX && w->ingest[p].stream != slot)
-				return -EADDRINUSE;
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		int rc = check_leg(w, slot, &conf->legs[leg]);
+
+		if (rc == 0)
+			rc = check_leg(w, slot, &conf->backup[leg]);
+		if (rc == 0 && paired && conf->legs[leg].present != conf->backup[leg].present)
+			rc = -EINVAL;
+		if (rc < 0)
+			return rc;
 	}
+	if (conf->pick > REGION_PICK_BACKUP)
+		return -EINVAL;
 	return legs_overlap(conf) ? -EADDRINUSE : 0;
+}
+
+static void map_leg(struct worker *w, struct ingest_ref ref, const struct region_leg_conf *conf)
+{
+	if (!conf->present)
+		return;
+	w->ingest[conf->port] = ref;
+	ref.rtcp = 1;
+	w->ingest[conf->port + 1] = ref;
 }
 
 static void map_ports(struct worker *w, uint16_t slot, const struct region_stream_conf *conf)
 {
-	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		uint16_t port = conf->legs[leg].port;
+	for (uint8_t leg = 0; leg < LEG_COUNT; leg++) {
+		struct ingest_ref ref = { .stream = slot, .leg = leg };
 
-		if (!conf->legs[leg].present)
-			continue;
-		w->ingest[port] = (struct ingest_ref){ .stream = slot, .leg = (uint8_t)leg };
-		w->ingest[port + 1] =
-			(struct ingest_ref){ .stream = slot, .leg = (uint8_t)leg, .rtcp = 1 };
+		map_leg(w, ref, &conf->legs[leg]);
+		ref.source = REGION_BACKUP;
+		map_leg(w, ref, &conf->backup[leg]);
 	}
 }
 
@@ -88,7 +123,7 @@ static bool state_is_of(const struct region_stream *shared, uint32_t generation)
 	for (int leg = 0; leg < LEG_COUNT; leg++)
 		if (shared->norm[leg].next_seq >> 47)
 			return false;
-	return shared->state_generation == generation;
+	return shared->state_generation == generation && shared->sources.active < REGION_ROLE_COUNT;
 }
 
 static int stream_set(struct worker *w, const struct ring_command *c)
@@ -117,6 +152,8 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 	if (fresh && conf.owner == w->id && !state_is_of(shared, conf.generation)) {
 		memset(shared->norm, 0, sizeof(shared->norm));
 		memset(shared->legs, 0, sizeof(shared->legs));
+		memset(shared->backup, 0, sizeof(shared->backup));
+		memset(&shared->sources, 0, sizeof(shared->sources));
 		shared->state_generation = conf.generation;
 	}
 	if (fresh)
@@ -139,12 +176,21 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 		s->legs[leg].conf = conf.legs[leg];
 		s->legs[leg].present = conf.legs[leg].present;
 	}
+	rc = conf.owner == w->id ? backup_set(w, c->slot, &conf) : 0;
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		s->backup[leg].conf = conf.backup[leg];
+		s->backup[leg].present = conf.backup[leg].present;
+	}
+	if (rc < 0)
+		memset(conf.backup, 0, sizeof(conf.backup)); // nobody judges them
 	if (conf.owner == w->id && conf.sprop_bytes <= sizeof(conf.sprop))
 		params_learn(&s->legs[LEG_VIDEO].params, conf.sprop, conf.sprop_bytes);
-	if (conf.owner == w->id)
+	if (conf.owner == w->id) {
 		lint_profile(&conf.legs[LEG_VIDEO], &shared->legs[LEG_VIDEO]);
+		lint_profile(&conf.backup[LEG_VIDEO], &shared->backup[LEG_VIDEO]);
+	}
 	map_ports(w, c->slot, &conf);
-	return 0;
+	return rc;
 }
 
 static int stream_remove(struct worker *w, const struct ring_command *c)
@@ -156,6 +202,7 @@ static int stream_remove(struct worker *w, const struct ring_command *c)
 	if (s->n_peers)
 		return -EBUSY;
 	unmap_ports(w, c->slot);
+	backup_end(w, c->slot);
 	lane_close(w, c->slot);
 	if (s->owner == w->id)
 		keep_close(w, c->slot);

@@ -72,7 +72,7 @@ static void demux_media(struct worker *w, struct rte_mbuf *m, const struct frame
 static bool ingest_address_fits(
 	const struct worker *w, struct ingest_ref ref, const struct frame *f)
 {
-	const struct net_addr *group = &w->streams[ref.stream].legs[ref.leg].conf.group;
+	const struct net_addr *group = &stream_leg(&w->streams[ref.stream], ref)->conf.group;
 
 	if (group->family == NET_NONE)
 		return !net_ip_is_multicast(&f->path.local);

@@ -5,21 +5,23 @@
 #include "dataplane/fanout/worker.h"
 #include "dataplane/rtcp/rtcp.h"
 
-static void event_leg(struct worker *w, uint8_t kind, uint16_t slot, uint8_t leg)
+static void event_leg(struct worker *w, uint8_t kind, struct ingest_ref ref)
 {
-	const struct ring_event event = {
-		.kind = kind, .slot = slot, .leg = leg, .generation = w->streams[slot].generation
-	};
+	const struct ring_event event = { .kind = kind,
+		.slot = ref.stream,
+		.leg = ref.leg,
+		.source = ref.source,
+		.generation = w->streams[ref.stream].generation };
 
 	command_event(w, &event);
 }
 
-static void tell_changes(struct worker *w, uint16_t slot, uint8_t leg, unsigned int changes)
+static void tell_changes(struct worker *w, struct ingest_ref ref, unsigned int changes)
 {
 	if (changes & LEG_CHANGE_UP)
-		event_leg(w, RING_LEG_UP, slot, leg);
+		event_leg(w, RING_LEG_UP, ref);
 	if (changes & LEG_CHANGE_PARAMS)
-		event_leg(w, RING_LEG_PARAMS, slot, leg);
+		event_leg(w, RING_LEG_PARAMS, ref);
 }
 
 static struct batch *batch_of(struct worker *w, uint16_t stream, uint8_t leg)
@@ -40,20 +42,19 @@ static struct batch *batch_of(struct worker *w, uint16_t stream, uint8_t leg)
 	return b;
 }
 
-// payload_off: from the mbuf's data.
-static void gather(struct worker *w, struct rte_mbuf *m, uint16_t payload_off,
-	struct ingest_ref ref, const struct leg_packet *p)
+void intake_gather(struct worker *w, struct rte_mbuf *m, uint16_t stream, enum leg_kind leg,
+	uint16_t payload_off, const struct leg_packet *p)
 {
-	struct batch *b = batch_of(w, ref.stream, ref.leg);
+	struct batch *b = batch_of(w, stream, leg);
 
 	*packet_of(m) = (struct packet){ .kind = PACKET_FAN,
-		.leg = ref.leg,
+		.leg = leg,
 		.marker = p->marker,
 		.key = p->key,
 		.params = p->params,
 		.begins = p->begins,
-		.stream = ref.stream,
-		.generation = w->streams[ref.stream].generation,
+		.stream = stream,
+		.generation = w->streams[stream].generation,
 		.ts = p->ts,
 		.frame = p->frame,
 		.seq = p->seq,
@@ -61,8 +62,7 @@ static void gather(struct worker *w, struct rte_mbuf *m, uint16_t payload_off,
 		.payload_off = payload_off,
 		.payload_bytes = p->payload_bytes };
 	b->pkts[b->n++] = m;
-	keep_packet(w, ref.stream, ref.leg, p,
-		rte_pktmbuf_mtod_offset(m, const uint8_t *, payload_off));
+	keep_packet(w, stream, leg, p, rte_pktmbuf_mtod_offset(m, const uint8_t *, payload_off));
 }
 
 // The leg has counted it by reason already, with its sender; the worker counts it once more among
@@ -73,17 +73,29 @@ static void refuse(struct worker *w, struct rte_mbuf *m, int rc)
 }
 
 static void accept_rtcp(struct worker *w, struct rte_mbuf *m, const struct frame *f,
-	struct stream *s, struct leg *leg)
+	struct ingest_ref ref, struct stream *s, struct leg *leg)
 {
 	const uint8_t *pkt = rte_pktmbuf_mtod_offset(m, const uint8_t *, f->payload_off);
-	int rc = leg_accept_rtcp(leg, &s->clock, &f->path.remote, pkt, f->payload_bytes, w->now_ns);
+	int rc = leg_accept_rtcp(leg, stream_clock_of(s, ref.source), &f->path.remote, pkt,
+		f->payload_bytes, w->now_ns);
 
 	if (rc < 0) {
 		refuse(w, m, rc);
 		return;
 	}
-	upstream_learn(s, leg->kind, f, rtcp_sender_ssrc(pkt));
+	if (stream_plays(s, ref.source))
+		upstream_learn(s, leg->kind, f, rtcp_sender_ssrc(pkt));
 	rte_pktmbuf_free(m);
+}
+
+// What was accepted goes out, or stands by.
+static void forward(struct worker *w, struct rte_mbuf *m, uint16_t payload_off,
+	struct ingest_ref ref, const struct leg_packet *p)
+{
+	const uint8_t *payload = rte_pktmbuf_mtod_offset(m, const uint8_t *, payload_off);
+
+	if (!w->streams[ref.stream].sources || !backup_take(w, m, ref, p, payload))
+		intake_gather(w, m, ref.stream, ref.leg, payload_off, p);
 }
 
 // Parameter sets go out before a key frame that came without, as a packet of their own.
@@ -106,7 +118,7 @@ static void add_sets(
 	p.params = true;
 	p.marker = false;
 	leg->state->sets_added++;
-	gather(w, m, 0, ref, &p);
+	forward(w, m, 0, ref, &p);
 }
 
 // Return: whether the packet goes out.
@@ -133,28 +145,31 @@ static void accept_rtp(struct worker *w, struct rte_mbuf *m, const struct frame 
 	uint8_t *pkt = rte_pktmbuf_mtod_offset(m, uint8_t *, f->payload_off);
 	struct leg_packet p;
 	unsigned int changes;
-	int rc = leg_accept(leg, &s->clock, &f->path.remote, pkt, f->payload_bytes,
-		w->edge->max_payload, w->now_ns, &p, &changes);
+	int rc = leg_accept(leg, stream_clock_of(s, ref.source), &f->path.remote, pkt,
+		f->payload_bytes, w->edge->max_payload, w->now_ns, &p, &changes);
 
 	if (rc < 0) {
 		refuse(w, m, rc);
 		return;
 	}
-	if (changes & LEG_CHANGE_RESTART)
+	if ((changes & LEG_CHANGE_RESTART) && stream_plays(s, ref.source))
 		s->clock_turned = true;
+	if (changes)
+		tell_changes(w, ref, changes);
 	if (p.in_order && ref.leg == LEG_VIDEO && !care_for(w, pkt + p.payload_off, ref, leg, &p))
 		rte_pktmbuf_free(m);
 	else
-		gather(w, m, (uint16_t)(f->payload_off + p.payload_off), ref, &p);
-	if (changes)
-		tell_changes(w, ref.stream, ref.leg, changes);
+		forward(w, m, (uint16_t)(f->payload_off + p.payload_off), ref, &p);
+	// It may have been waited for.
+	if (ref.leg == LEG_VIDEO && p.opens && !stream_plays(s, ref.source))
+		backup_house(w, ref.stream);
 }
 
 void intake_packet(
 	struct worker *w, struct rte_mbuf *m, const struct frame *f, struct ingest_ref ref)
 {
 	struct stream *s = &w->streams[ref.stream];
-	struct leg *leg = &s->legs[ref.leg];
+	struct leg *leg = stream_leg(s, ref);
 	const uint8_t *pkt = rte_pktmbuf_mtod_offset(m, const uint8_t *, f->payload_off);
 
 	if (s->owner != w->id) {
@@ -165,7 +180,7 @@ void intake_packet(
 	}
 	// RTCP is taken on the RTP port too (RFC 5761).
 	if (ref.rtcp || (f->payload_bytes >= 2 && pkt[0] >> 6 == 2 && rtp_is_rtcp(pkt[1])))
-		accept_rtcp(w, m, f, s, leg);
+		accept_rtcp(w, m, f, ref, s, leg);
 	else
 		accept_rtp(w, m, f, ref, s, leg);
 }
@@ -199,7 +214,7 @@ void intake_flush(struct worker *w)
 static void publish_clock(struct worker *w, struct stream *s, enum leg_kind leg)
 {
 	const bool present[LEG_COUNT] = { s->legs[LEG_VIDEO].present, s->legs[LEG_AUDIO].present };
-	struct region_leg_norm *n = s->legs[leg].norm;
+	struct region_leg_norm *n = &w->edge->region->streams[s - w->streams].norm[leg];
 	uint32_t zero, version = atomic_load_explicit(&n->clock_version, memory_order_relaxed);
 	uint64_t ntp = w->edge->ntp_base;
 
@@ -216,6 +231,16 @@ static void publish_clock(struct worker *w, struct stream *s, enum leg_kind leg)
 		atomic_fetch_add_explicit(&n->clock_turn, 1, memory_order_release);
 }
 
+static void check_leg(struct worker *w, struct ingest_ref ref)
+{
+	struct leg *leg = stream_leg(&w->streams[ref.stream], ref);
+
+	lint_check(&leg->lint, leg->state, leg->kind, leg->params.unknown,
+		w->edge->conf->ingest.key_frame_warn_s, w->now_ns);
+	if (leg_check_silence(leg, w->now_ns))
+		event_leg(w, RING_LEG_DOWN, ref);
+}
+
 void intake_house(struct worker *w)
 {
 	for (uint16_t slot = 0; slot < w->edge->region->n_streams; slot++) {
@@ -224,15 +249,16 @@ void intake_house(struct worker *w)
 		if (!s->generation || s->owner != w->id)
 			continue;
 		upstream_house(w, slot);
+		backup_house(w, slot);
 		for (int leg = 0; leg < LEG_COUNT; leg++) {
 			if (!s->legs[leg].present)
 				continue;
 			publish_clock(w, s, leg);
-			lint_check(&s->legs[leg].lint, s->legs[leg].state, leg,
-				s->legs[leg].params.unknown, w->edge->conf->ingest.key_frame_warn_s,
-				w->now_ns);
-			if (leg_check_silence(&s->legs[leg], w->now_ns))
-				event_leg(w, RING_LEG_DOWN, slot, (uint8_t)leg);
+			check_leg(w, (struct ingest_ref){ .stream = slot, .leg = leg });
+			if (s->sources)
+				check_leg(w, (struct ingest_ref){ .stream = slot,
+						     .leg = leg,
+						     .source = REGION_BACKUP });
 		}
 		s->clock_turned = false;
 	}

@@ -21,6 +21,7 @@ enum {
 	NS_A_SECOND = 1000000000,
 	RUN_MAX = 32,		 // packets of one viewer in a row
 	BURST_BYTES = 48 * 1024, // of the key frame leave at once, the rest at start_mbps
+	FRAME_MIN_TICKS = 45,	 // frames so near to each other are not a source's
 	FRAME_MIN_US = 1000,	 // decoders take about a thousand small pictures a second
 	LONGEST_MS = 3000,	 // a group that takes longer to send is not worth it
 	SILENT_MS = 500,	 // nothing came for so long: nothing is foreseen
@@ -49,6 +50,20 @@ static const struct history *history_of(const struct worker *w, uint16_t stream)
 	return k ? k->legs[LEG_VIDEO] : NULL;
 }
 
+static void note_frame(struct pictures *g, const struct history_meta *m)
+{
+	uint32_t frames = m->frame - g->frame, ticks = m->ts - g->ts;
+
+	if ((int32_t)frames <= 0)
+		return;
+	g->frame = m->frame;
+	g->ts = m->ts;
+	if ((int32_t)ticks <= 0 || ticks / frames >= FRAME_MIN_TICKS)
+		return;
+	g->even_frame = m->frame;
+	g->even_ts = m->ts;
+}
+
 // Each packet is looked at once, whoever comes how often.
 static void count_on(const struct history *h, struct pictures *g, uint64_t newest)
 {
@@ -56,9 +71,14 @@ static void count_on(const struct history *h, struct pictures *g, uint64_t newes
 
 	if (history_look(h, g->key, &key) < 0)
 		return;
+	if (g->end == g->key) {
+		g->frame = g->even_frame = key.frame;
+		g->ts = g->even_ts = key.ts;
+	}
 	for (; g->end <= newest; g->end++) {
 		if (history_look(h, g->end, &m) < 0)
 			continue;
+		note_frame(g, &m);
 		g->bytes += m.payload_bytes + PACKET_OVERHEAD_BYTES;
 		if (m.frame == key.frame)
 			g->key_bytes += m.payload_bytes + PACKET_OVERHEAD_BYTES;
@@ -110,15 +130,18 @@ static uint64_t pace_of(
 // Foresee which frame comes in when the others are through, and its timestamp.
 // again: timestamps go on behind those that the viewer has.
 // Return: 0; -ERANGE they cannot be made to.
-static int foresee(struct plan *p, const struct history_meta *key,
-	const struct history_meta *newest, uint64_t now_ns, bool again)
+static int foresee(struct plan *p, const struct pictures *g, const struct history_meta *newest,
+	uint64_t now_ns, bool again)
 {
 	struct start *s = &p->start;
-	uint32_t frames = newest->frame - key->frame, span = newest->ts - key->ts, more;
+	uint32_t frames = newest->frame - g->even_frame, span = newest->ts - g->even_ts, more;
 	uint64_t since_ns = now_ns - newest->rx_ns, key_ns = s->pace_from_ns - now_ns;
-	uint64_t interval_ns = ticks_to_ns(span) / frames, drawn;
+	uint64_t interval_ns, drawn;
 
-	if ((int32_t)span <= 0 || interval_ns == 0)
+	if ((int32_t)frames <= 0 || (int32_t)span <= 0)
+		return -ERANGE;
+	interval_ns = ticks_to_ns(span) / frames;
+	if (interval_ns == 0)
 		return -ERANGE;
 	if (since_ns > SILENT_MS * (uint64_t)NS_PER_MS) {
 		if (again)
@@ -181,7 +204,7 @@ static int make_plan(struct worker *w, uint16_t stream, bool again, struct plan 
 		s->pace_ns = pace_of(&g, bytes_per_s, newest.frame - key.frame, age_ns);
 		if (s->pace_ns > LONGEST_MS * (uint64_t)NS_PER_MS)
 			return -EFBIG;
-		rc = foresee(&p, &key, &newest, w->now_ns, again);
+		rc = foresee(&p, &g, &newest, w->now_ns, again);
 		if (rc < 0)
 			return rc;
 	}

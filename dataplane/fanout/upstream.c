@@ -19,10 +19,11 @@ void upstream_want(struct worker *w, uint16_t stream)
 
 void upstream_learn(struct stream *s, enum leg_kind leg, const struct frame *f, uint32_t ssrc)
 {
+	const struct region_leg_norm *norm = stream_playing(s, leg)->norm;
 	struct upstream *up = &s->upstream;
 
 	// A group is nobody's own address to answer from.
-	if (leg != LEG_VIDEO || ssrc != s->legs[leg].norm->ssrc || !s->legs[leg].norm->has_source ||
+	if (leg != LEG_VIDEO || ssrc != norm->ssrc || !norm->has_source ||
 		net_ip_is_multicast(&f->path.local))
 		return;
 	up->path = f->path;
@@ -58,17 +59,17 @@ void upstream_house(struct worker *w, uint16_t slot)
 	_Atomic uint64_t *wanted = &w->edge->key_wanted[slot];
 	uint64_t since = atomic_load_explicit(wanted, memory_order_relaxed);
 	struct stream *s = &w->streams[slot];
-	struct region_leg_state *state = s->legs[LEG_VIDEO].state;
+	const struct leg *leg = stream_playing(s, LEG_VIDEO);
+	struct region_leg_state *state = leg->state;
 	struct upstream *up = &s->upstream;
 
 	if (since == 0)
 		return;
-	if (!s->legs[LEG_VIDEO].present || state->last_key_ns > since) {
+	if (!leg->present || state->last_key_ns > since) {
 		atomic_compare_exchange_strong(wanted, &since, 0);
 		return;
 	}
-	if (!up->known || up->media_ssrc != s->legs[LEG_VIDEO].norm->ssrc || !state->up ||
-		s->no_feedback ||
+	if (!up->known || up->media_ssrc != leg->norm->ssrc || !state->up || s->no_feedback ||
 		(up->asked_ns && w->now_ns - up->asked_ns < ASK_MS * (uint64_t)NS_PER_MS))
 		return;
 	up->asked_ns = w->now_ns;

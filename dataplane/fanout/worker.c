@@ -147,6 +147,7 @@ void worker_fini(struct worker *w)
 	for (uint32_t slot = 0; w->peers && slot < w->edge->region->n_peers; slot++)
 		peer_destroy(w->peers[slot]);
 	for (uint16_t slot = 0; w->streams && slot < w->edge->region->n_streams; slot++) {
+		backup_end(w, slot);
 		lane_close(w, slot);
 		for (int leg = 0; leg < LEG_COUNT; leg++)
 			free(w->streams[slot].fans[leg].viewers);
@@ -270,6 +271,8 @@ unsigned int worker_step(struct worker *w)
 		work++;
 	}
 	repair_flush(w);
+	if (w->n_feeding)
+		work += backup_feed(w);
 	work += lane_serve(w);
 	work += start_serve(w);
 	work += obey_control(w);

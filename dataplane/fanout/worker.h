@@ -16,6 +16,7 @@
 #include "dataplane/fanout/pace.h"
 #include "dataplane/ingest/clock.h"
 #include "dataplane/ingest/leg.h"
+#include "dataplane/ingest/sources.h"
 #include "dataplane/peer/endpoints.h"
 #include "dataplane/peer/peer.h"
 #include "dataplane/port/frame.h"
@@ -74,6 +75,7 @@ struct ingest_ref {
 	uint16_t stream;
 	uint8_t leg;
 	uint8_t rtcp;
+	uint8_t source; // enum region_role
 };
 
 // A leg's viewers on this worker, and its packets that wait for their turn.
@@ -101,6 +103,9 @@ struct pictures {
 	uint64_t end; // one past the last packet that is counted
 	uint64_t bytes;
 	uint64_t key_bytes; // of the key frame alone
+	// The newest frame, and the one since which they lie as the source says: a source that took
+	// over has those before drawn together.
+	uint32_t frame, ts, even_frame, even_ts;
 };
 
 // The video leg's source, where it can hear us.
@@ -116,9 +121,12 @@ struct upstream {
 struct stream {
 	uint32_t generation; // 0: none
 	uint16_t owner;
-	struct leg legs[LEG_COUNT]; // judged on the owner only
-	struct stream_clock clock;  // kept on the owner; what it says stands in the region for all
-	bool clock_turned;	    // a source began anew since that was written
+	struct leg legs[LEG_COUNT];   // judged on the owner only
+	struct leg backup[LEG_COUNT]; // the other source's
+	struct sources *sources;      // owner: where there are two, else NULL
+	struct sources_policy policy;
+	struct stream_clock clock; // kept on the owner; what it says stands in the region for all
+	bool clock_turned;	   // a source began anew since that was written
 	uint32_t reported_turn[LEG_COUNT]; // clock_turn of the last reports to all viewers at once
 	uint32_t report_next;		   // viewer of the fans with which those go on
 	uint32_t n_peers;		   // of it on this worker
@@ -219,6 +227,7 @@ struct worker {
 	uint32_t n_waiting; // packets in all fans
 	uint64_t seal_cost; // TSC cycles that one packet for one viewer takes, send and all
 	struct start_list starts;
+	uint32_t n_feeding; // streams whose sources have packets kept
 	struct rte_mbuf *tx[WORKER_TX_BATCH];
 	uint16_t n_tx;
 	uint64_t tx_bytes; // of what gathers in tx
@@ -268,10 +277,48 @@ void demux_inbox(struct worker *);
 
 // intake.c: a packet for an ingest port of a stream that this worker owns; owns the mbuf.
 void intake_packet(struct worker *, struct rte_mbuf *, const struct frame *, struct ingest_ref);
+// A packet of the output, payload at payload_off of the mbuf's data.
+void intake_gather(struct worker *, struct rte_mbuf *, uint16_t stream, enum leg_kind,
+	uint16_t payload_off, const struct leg_packet *);
 // Hand what the burst brought to every worker with viewers, this one too.
 void intake_flush(struct worker *);
 // Every few milliseconds: legs that fell silent, clocks for all to read.
 void intake_house(struct worker *);
+
+// backup.c: streams with two sources. A packet of one of them, judged; owns the mbuf.
+// Return: false it is of the source that plays and goes its way: the caller's still.
+bool backup_take(struct worker *, struct rte_mbuf *, struct ingest_ref, const struct leg_packet *,
+	const uint8_t *payload);
+// Switch where that is due.
+void backup_house(struct worker *, uint16_t stream);
+// Send what was kept of sources that took over. Return: how many packets.
+unsigned int backup_feed(struct worker *);
+// Make or end a pair, as conf says; its legs have theirs.
+// Return: 0; -ENOMEM and nothing has changed.
+int backup_set(struct worker *, uint16_t stream, const struct region_stream_conf *);
+void backup_end(struct worker *, uint16_t stream);
+
+static inline struct leg *stream_leg(struct stream *s, struct ingest_ref ref)
+{
+	return ref.source == REGION_PRIMARY ? &s->legs[ref.leg] : &s->backup[ref.leg];
+}
+
+// Whether it is of the source that viewers see. Owner.
+static inline bool stream_plays(const struct stream *s, enum region_role source)
+{
+	return !s->sources || s->sources->state->active == source;
+}
+
+// The leg that viewers see. Owner.
+static inline struct leg *stream_playing(struct stream *s, enum leg_kind leg)
+{
+	return stream_plays(s, REGION_PRIMARY) ? &s->legs[leg] : &s->backup[leg];
+}
+
+static inline struct stream_clock *stream_clock_of(struct stream *s, enum region_role source)
+{
+	return stream_plays(s, source) ? &s->clock : &s->sources->spare_clock;
+}
 
 // lane.c: packets of one stream and leg take their place in line; owns the mbufs.
 void lane_put(struct worker *, uint16_t stream, enum leg_kind, struct rte_mbuf **, uint16_t n);

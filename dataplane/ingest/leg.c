@@ -11,7 +11,6 @@
 
 enum {
 	OPUS_TOC_STEREO = 0x04, // RFC 6716 3.1
-	FIRST_SEQ = 1 << 16,	// room below it for packets that overtook the first
 };
 
 void leg_init(struct leg *leg, enum leg_kind kind, const struct region_leg_conf *conf,
@@ -95,8 +94,8 @@ static void anchor_sequence(struct leg *leg, uint16_t in_seq)
 	struct region_leg_norm *n = leg->norm;
 
 	if (!n->has_output)
-		n->next_seq = FIRST_SEQ;
-	n->in_highest = FIRST_SEQ + in_seq;
+		n->next_seq = LEG_FIRST_SEQ;
+	n->in_highest = LEG_FIRST_SEQ + in_seq;
 	n->seq_shift = (int64_t)n->next_seq - (int64_t)n->in_highest;
 	leg->n_turns = 0;
 	// Nothing before the first is let in: its output number may have been another packet's.
@@ -128,6 +127,33 @@ static void move_output(struct leg *leg, uint64_t from, int by)
 		.shift = n->seq_shift };
 	n->seq_shift += by;
 	n->next_seq = (uint64_t)((int64_t)n->next_seq + by);
+}
+
+void leg_move(struct leg *leg, uint64_t seq_by, uint32_t ts_by, uint32_t frame_by)
+{
+	struct leg_recent was[LEG_WINDOW];
+
+	leg->norm->seq_shift += (int64_t)seq_by;
+	leg->norm->next_seq += seq_by;
+	leg->norm->ts_shift += ts_by;
+	leg->norm->last_ts += ts_by;
+	leg->frame_ts += ts_by;
+	leg->lint.clock.ts += ts_by;
+	leg->frame += frame_by;
+	for (int i = 0; i < LEG_WINDOW; i++)
+		leg->turns[i].shift += (int64_t)seq_by;
+	memcpy(was, leg->recent, sizeof(was));
+	memset(leg->recent, 0, sizeof(leg->recent));
+	for (int i = 0; i < LEG_WINDOW; i++) {
+		struct leg_recent *at = &leg->recent[(was[i].seq + seq_by) % LEG_WINDOW];
+
+		if (was[i].seq == 0)
+			continue;
+		*at = was[i];
+		at->seq += seq_by;
+		at->ts += ts_by;
+		at->frame += frame_by;
+	}
 }
 
 void leg_insert(struct leg *leg, struct leg_packet *p, uint64_t *out)

@@ -15,8 +15,9 @@
 #include "dataplane/ingest/rtp.h"
 
 enum {
-	LEG_WINDOW = 64,	   // how far behind the newest a packet may come
-	LEG_MAX_SKIP = 3000,	   // sequence numbers; more is a restart
+	LEG_FIRST_SEQ = 1 << 16, // of the output: room below it for packets that overtook the first
+	LEG_WINDOW = 64,	 // how far behind the newest a packet may come
+	LEG_MAX_SKIP = 3000,	 // sequence numbers; more is a restart
 	LEG_SOURCE_GRACE_MS = 200, // a silent source may be followed by another
 	LEG_DOWN_MS = 2000,	   // without a packet
 	LEG_MAX_FORWARD_S = 5,	   // of timestamp in one step; more is re-anchored
@@ -30,6 +31,13 @@ enum {
 struct leg_turn {
 	uint64_t from; // input, extended
 	int64_t shift;
+};
+
+// A packet that was let in lately; all of it of the output.
+struct leg_recent {
+	uint64_t seq;
+	uint32_t ts;
+	uint32_t frame;
 };
 
 struct leg {
@@ -47,12 +55,7 @@ struct leg {
 	bool key_seen;	       // and that is this source's
 	uint64_t frame_gap_ns; // between access units as they come, smoothed; 0: not known
 	uint32_t frame;	       // of the newest packet
-	// What was let in lately, by output sequence number.
-	struct {
-		uint64_t seq;
-		uint32_t ts;
-		uint32_t frame;
-	} recent[LEG_WINDOW];
+	struct leg_recent recent[LEG_WINDOW]; // by output sequence number
 	// A source that took over from another is held back until its output can begin: pictures at
 	// a key frame, sound behind what was heard already.
 	struct {
@@ -108,6 +111,9 @@ void leg_init(struct leg *, enum leg_kind, const struct region_leg_conf *conf,
 int leg_accept(struct leg *, struct stream_clock *, const struct net_addr *from, const uint8_t *pkt,
 	uint16_t pkt_bytes, uint16_t max_bytes, uint64_t now_ns, struct leg_packet *out,
 	unsigned int *changes);
+
+// Give the leg's output other numbers, all by so much, modulo their size.
+void leg_move(struct leg *, uint64_t seq_by, uint32_t ts_by, uint32_t frame_by);
 
 // Make room in the output for one more packet before the one that was accepted last, in order.
 // p:   that packet, which gets the next number.

@@ -63,6 +63,7 @@ static const struct row {
 	{ "ingest", "first_port", "20002", FIELD(ingest.first_port), 20002 },
 	{ "ingest", "last_port", "65535", FIELD(ingest.last_port), 65535 },
 	{ "ingest", "key_frame_warn_s", "3600", FIELD(ingest.key_frame_warn_s), 3600 },
+	{ "ingest", "failover_ms", "10000", FIELD(ingest.failover_ms), 10000 },
 	{ "http", "address", "127.0.0.1", FIELD(http.address.family), NET_IPV4 },
 	{ "http", "port", "1", FIELD(http.port), 1 },
 	{ "http", "max_body_bytes", "16777216", FIELD(http.max_body_bytes), 16777216 },
@@ -149,6 +150,7 @@ static void test_defaults(void **state)
 	assert_int_equal(conf->ingest.first_port, 20000);
 	assert_int_equal(conf->ingest.last_port, 29999);
 	assert_int_equal(conf->ingest.key_frame_warn_s, 12);
+	assert_int_equal(conf->ingest.failover_ms, 200);
 	assert_int_equal(conf->http.address.family, NET_IPV6);
 	assert_int_equal(conf->http.port, 8080);
 	assert_int_equal(conf->http.max_body_bytes, 131072);

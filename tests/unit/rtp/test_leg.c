@@ -441,6 +441,28 @@ static void frames_are_counted_whatever_the_order(void **state)
 	assert_int_equal(frame_of(&r, 40001, 7), then + 5);
 }
 
+// What comes late behind a move has its place and its access unit in the new numbers, over what was
+// left out before the move too.
+static void all_numbers_are_moved(void **state)
+{
+	struct leg_rig r;
+	uint32_t first;
+	uint64_t seq;
+
+	leg_rig_init(&r, LEG_VIDEO);
+	first = frame_of(&r, 10, 3000);
+	seq = r.out.seq;
+	assert_int_equal(frame_of(&r, 12, 9000), first + 2);
+	leg_omit(&r.leg, &r.out);
+	leg_move(&r.leg, 1000, 90, 50);
+	assert_int_equal(frame_of(&r, 13, 12000), first + 53);
+	assert_int_equal(r.out.seq, seq + 1002);
+	assert_int_equal(r.out.ts, 12090);
+	assert_int_equal(frame_of(&r, 11, 6000), first + 51);
+	assert_int_equal(r.out.seq, seq + 1001);
+	assert_int_equal(r.out.ts, 6090);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -455,6 +477,7 @@ int main(void)
 		cmocka_unit_test(timestamp_jumps_are_anchored_anew),
 		cmocka_unit_test(no_number_is_given_twice),
 		cmocka_unit_test(frames_are_counted_whatever_the_order),
+		cmocka_unit_test(all_numbers_are_moved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

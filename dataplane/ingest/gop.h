@@ -1,0 +1,60 @@
+// The pictures of a source that stands by, since its last key frame: so that it can take over with
+// a picture at once, however long its groups are. Bounded; what does not fit is let go, and the
+// next key frame begins anew. After the take-over it is what still has to be sent. Owner: the
+// stream's worker.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/ingest/leg.h"
+
+enum {
+	GOP_MAX_BYTES = 8 << 20,
+	GOP_MAX_PACKETS = 8192,
+	GOP_MAX_FRAMES = 1024,
+};
+
+struct gop_packet {
+	struct leg_packet p;
+	uint32_t frame;
+	uint32_t off; // of the payload in the group's bytes
+};
+
+struct gop {
+	uint8_t *bytes;
+	struct gop_packet *packets;
+	uint32_t *frame_ts; // of each access unit, as its source says
+	uint32_t n_bytes, n_packets, n_frames;
+	uint32_t n_drawn;  // frames whose timestamps were drawn together
+	uint32_t drawn_by; // their own timestamps were moved by that before
+};
+
+// Return: 0; -ENOMEM. gop_fini is right after a failure too.
+int gop_init(struct gop *);
+void gop_fini(struct gop *);
+
+void gop_clear(struct gop *);
+
+// A packet of the source that stands by.
+void gop_put(struct gop *, const struct leg_packet *, const uint8_t *payload);
+
+// Whether a picture can be made of it.
+static inline bool gop_ready(const struct gop *g)
+{
+	return g->n_packets != 0;
+}
+
+// Give everything other numbers. The newest picture keeps its time, moved by ts_by; the ones before
+// it are one tick apart, so that a player that has them all is where the source is.
+void gop_draw(struct gop *, uint64_t seq_by, uint32_t ts_by, uint32_t frame_by);
+
+// How far a first picture of gop_draw lies before the newest one.
+static inline uint32_t gop_drawn_ticks(const struct gop *g)
+{
+	return g->n_frames ? g->n_frames - 1 : 0;
+}
+
+// A packet that came after gop_draw, behind all of it.
+// Return: 0; -ENOBUFS it does not fit.
+int gop_append(struct gop *, const struct leg_packet *, const uint8_t *payload);

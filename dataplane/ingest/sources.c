@@ -1,0 +1,288 @@
+#include "dataplane/ingest/sources.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	NS_PER_MS = 1000000,
+	STALE_MS = 2000, // pictures that ended so long ago are not shown
+};
+
+static enum region_role standing_by(const struct sources *s)
+{
+	return s->state->active == REGION_PRIMARY ? REGION_BACKUP : REGION_PRIMARY;
+}
+
+static void use_norms(struct sources *s)
+{
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		s->legs[s->state->active][leg].norm = &s->norm[leg];
+		s->legs[standing_by(s)][leg].norm = &s->spare[leg];
+	}
+}
+
+int sources_create(struct leg *primary, struct leg *backup, struct stream_clock *clock,
+	struct region_leg_norm *norm, struct region_sources_state *state, uint64_t now_ns,
+	struct sources **out)
+{
+	struct sources *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	if (gop_init(&s->gop) < 0) {
+		gop_fini(&s->gop);
+		free(s);
+		return -ENOMEM;
+	}
+	s->legs[REGION_PRIMARY] = primary;
+	s->legs[REGION_BACKUP] = backup;
+	s->clock = clock;
+	s->norm = norm;
+	s->state = state;
+	s->since_ns = now_ns;
+	use_norms(s);
+	*out = s;
+	return 0;
+}
+
+void sources_destroy(struct sources *s)
+{
+	if (!s)
+		return;
+	gop_fini(&s->gop);
+	free(s);
+}
+
+// ---- who shall play ----------------------------------------------------------------------------
+
+// Pictures may come seldom: two and a half of their distances are silence.
+static uint64_t silent_after_ns(const struct leg *leg, uint32_t failover_ms)
+{
+	uint64_t ns = failover_ms * (uint64_t)NS_PER_MS;
+	uint64_t least_ns = leg->kind == LEG_AUDIO ? SOURCES_SOUND_MS * (uint64_t)NS_PER_MS
+						   : leg->frame_gap_ns * 5 / 2;
+
+	return ns > least_ns ? ns : least_ns;
+}
+
+static unsigned int present_legs(const struct leg legs[LEG_COUNT])
+{
+	return (unsigned int)legs[LEG_VIDEO].present << LEG_VIDEO |
+	       (unsigned int)legs[LEG_AUDIO].present << LEG_AUDIO;
+}
+
+// Return: a bit for each leg of which something goes out, or could.
+static unsigned int alive(
+	const struct sources *s, enum region_role source, uint32_t failover_ms, uint64_t now_ns)
+{
+	unsigned int mask = 0;
+
+	for (int i = 0; i < LEG_COUNT; i++) {
+		const struct leg *leg = &s->legs[source][i];
+
+		if (leg->present && leg->norm->has_output &&
+			now_ns - leg->norm->last_out_ns < silent_after_ns(leg, failover_ms))
+			mask |= 1u << i;
+	}
+	return mask;
+}
+
+static void note_health(struct sources *s, unsigned int standing)
+{
+	if (s->state->active == REGION_PRIMARY || standing != present_legs(s->legs[REGION_PRIMARY]))
+		s->healthy_ns = 0;
+}
+
+// Without pictures there is nothing to wait for.
+static bool can_begin(const struct sources *s, unsigned int standing, bool at_key)
+{
+	if (!(standing & 1u << LEG_VIDEO))
+		return !s->legs[standing_by(s)][LEG_VIDEO].present || !at_key;
+	return at_key ? s->gop.n_frames == 1 : gop_ready(&s->gop);
+}
+
+bool sources_due(struct sources *s, const struct sources_policy *policy, uint64_t now_ns)
+{
+	unsigned int playing = alive(s, s->state->active, policy->failover_ms, now_ns);
+	unsigned int standing = alive(s, standing_by(s), policy->failover_ms, now_ns);
+	bool at_key = true;
+
+	note_health(s, standing);
+	if (s->feeding || !standing)
+		return false;
+	if (policy->pick != REGION_PICK_AUTO) {
+		if ((policy->pick == REGION_PICK_BACKUP) == (s->state->active == REGION_BACKUP))
+			return false;
+		at_key = playing != 0;
+		return can_begin(s, standing, at_key);
+	}
+	if ((standing & ~playing) && !(playing & ~standing))
+		return now_ns - s->since_ns >= policy->failover_ms * (uint64_t)NS_PER_MS &&
+		       can_begin(s, standing, false);
+	if (s->state->active != REGION_BACKUP || !policy->failback ||
+		standing != present_legs(s->legs[REGION_PRIMARY]))
+		return false;
+	if (!s->healthy_ns)
+		s->healthy_ns = now_ns;
+	return now_ns - s->healthy_ns >= policy->failback_s * 1000ULL * NS_PER_MS &&
+	       can_begin(s, standing, at_key);
+}
+
+// ---- taking over -------------------------------------------------------------------------------
+
+static void swap_norm(struct region_leg_norm *a, struct region_leg_norm *b)
+{
+	const size_t bytes = offsetof(struct region_leg_norm, clock_zero);
+	char kept[sizeof(*a)];
+
+	// All but what the clock of the output says to its readers.
+	memcpy(kept, a, bytes);
+	memcpy(a, b, bytes);
+	memcpy(b, kept, bytes);
+}
+
+// The output's timestamp at CLOCK_MONOTONIC zero, though nothing may be known of its clock.
+static uint32_t output_zero(const struct sources *s, enum leg_kind leg, uint64_t now_ns)
+{
+	const struct leg *legs = s->legs[s->state->active];
+	const bool present[LEG_COUNT] = { legs[LEG_VIDEO].present, legs[LEG_AUDIO].present };
+	const struct region_leg_norm *n = &s->norm[leg];
+	uint32_t zero;
+
+	if (stream_clock_zero(s->clock, leg, present, now_ns, &zero) == 0)
+		return zero;
+	return n->last_ts - leg_clock_span(leg, (int64_t)n->last_out_ns);
+}
+
+// How far the timestamps of the one that stands by are moved, so that both sources' instants meet.
+static uint32_t moved_by(const struct sources *s, enum leg_kind leg, uint64_t now_ns)
+{
+	const struct leg *legs = s->legs[standing_by(s)];
+	const bool present[LEG_COUNT] = { legs[LEG_VIDEO].present, legs[LEG_AUDIO].present };
+	uint32_t zero;
+
+	if (!s->norm[leg].has_output ||
+		stream_clock_zero(&s->spare_clock, leg, present, now_ns, &zero) < 0)
+		return 0;
+	return output_zero(s, leg, now_ns) - zero;
+}
+
+// What is kept must lie behind what was sent: else both legs are moved on alike.
+static void keep_ahead(const struct sources *s, uint32_t ts_by[LEG_COUNT])
+{
+	const struct gop *g = &s->gop;
+	int32_t short_by;
+
+	if (!gop_ready(g) || !s->norm[LEG_VIDEO].has_output)
+		return;
+	short_by = (int32_t)(s->norm[LEG_VIDEO].last_ts + 1 + gop_drawn_ticks(g) -
+			     g->frame_ts[g->n_frames - 1] - ts_by[LEG_VIDEO]);
+	if (short_by <= 0)
+		return;
+	ts_by[LEG_VIDEO] += (uint32_t)short_by;
+	ts_by[LEG_AUDIO] += (uint32_t)((int64_t)short_by * leg_clock_hz(LEG_AUDIO) /
+				       leg_clock_hz(LEG_VIDEO));
+}
+
+static bool has_gop(const struct sources *s, enum leg_kind kind)
+{
+	return kind == LEG_VIDEO && gop_ready(&s->gop);
+}
+
+// How far the numbers of what is kept are moved, to lie behind what was sent.
+static uint64_t seq_by(const struct sources *s, const struct region_leg_norm *out)
+{
+	return (out->has_output ? out->next_seq : LEG_FIRST_SEQ) - s->gop.packets[0].p.seq;
+}
+
+static uint32_t frame_by(const struct sources *s)
+{
+	return s->legs[s->state->active][LEG_VIDEO].frame + 1 - s->gop.packets[0].p.frame;
+}
+
+// The leg that stood by begins anew behind what was sent.
+static void begin_leg(struct leg *to, const struct leg *from)
+{
+	struct region_leg_norm *n = to->norm;
+
+	n->next_seq = from->norm->next_seq;
+	n->last_ts = from->norm->last_ts;
+	n->last_out_ns = from->norm->last_out_ns;
+	n->has_output = from->norm->has_output;
+	to->frame = from->frame;
+	memcpy(to->recent, from->recent, sizeof(to->recent));
+	memset(&to->gate, 0, sizeof(to->gate));
+	to->gate.closed = n->has_source;
+}
+
+// The leg that stood by has the output's numbers from now on.
+static void switch_leg(struct sources *s, enum leg_kind kind, uint32_t ts_by)
+{
+	struct leg *to = &s->legs[standing_by(s)][kind];
+	struct leg *from = &s->legs[s->state->active][kind];
+	uint64_t back;
+
+	swap_norm(&s->norm[kind], &s->spare[kind]);
+	to->norm = &s->norm[kind];
+	from->norm = &s->spare[kind];
+	stream_clock_move(&s->spare_clock, kind, ts_by);
+	if (!has_gop(s, kind)) {
+		leg_move(to, 0, ts_by, 0);
+		begin_leg(to, from);
+		return;
+	}
+	back = to->norm->next_seq - s->gop.packets[0].p.seq;
+	leg_move(to, seq_by(s, from->norm), ts_by, frame_by(s));
+	// What the first of it overtook would have numbers that were given.
+	if (back < LEG_WINDOW)
+		to->seen |= ~0ULL << back;
+}
+
+void sources_switch(struct sources *s, uint64_t now_ns)
+{
+	uint32_t ts_by[LEG_COUNT];
+	struct stream_clock clock;
+
+	if (now_ns - s->spare[LEG_VIDEO].last_out_ns > STALE_MS * (uint64_t)NS_PER_MS)
+		gop_clear(&s->gop);
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		ts_by[leg] = moved_by(s, leg, now_ns);
+	keep_ahead(s, ts_by);
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		switch_leg(s, leg, ts_by[leg]);
+	if (gop_ready(&s->gop))
+		gop_draw(&s->gop, seq_by(s, &s->spare[LEG_VIDEO]), ts_by[LEG_VIDEO], frame_by(s));
+	clock = *s->clock;
+	*s->clock = s->spare_clock;
+	s->spare_clock = clock;
+	s->state->active = standing_by(s);
+	use_norms(s);
+	s->state->switches++;
+	s->state->switched_ns = now_ns;
+	s->since_ns = now_ns;
+	s->healthy_ns = 0;
+	s->feeding = gop_ready(&s->gop);
+	s->n_fed = 0;
+	s->feed_packets = s->gop.n_packets;
+	s->feed_ns = now_ns;
+}
+
+const struct leg_packet *sources_feed(struct sources *s, uint64_t now_ns, const uint8_t **payload)
+{
+	uint64_t due = (now_ns - s->feed_ns) / NS_PER_MS * s->feed_packets / SOURCES_FEED_MS;
+	struct gop *g = &s->gop;
+
+	if (!s->feeding)
+		return NULL;
+	if (s->n_fed == g->n_packets) {
+		s->feeding = false;
+		gop_clear(g);
+		return NULL;
+	}
+	// A picture or so at once.
+	if (s->n_fed > due + 16 && s->n_fed < s->feed_packets)
+		return NULL;
+	*payload = g->bytes + g->packets[s->n_fed].off;
+	return &g->packets[s->n_fed++].p;
+}

@@ -1,0 +1,64 @@
+// A stream's two sources, of which viewers see one: both are judged, the one that stands by in
+// numbers of its own; when it takes over, its packets go on where the other's ended, on the same
+// line of time. Never a mix of both sources' legs. Owner: the stream's worker. Source: RFC 3550
+// A.1; checklist F20.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/abi/region.h"
+#include "dataplane/ingest/clock.h"
+#include "dataplane/ingest/gop.h"
+#include "dataplane/ingest/leg.h"
+
+enum {
+	SOURCES_SOUND_MS = 500, // sound may pause (RFC 7587 3.1.3: DTX sends each 400 ms)
+	SOURCES_FEED_MS = 100,	// over which what was kept is sent
+};
+
+struct sources {
+	struct leg *legs[REGION_ROLE_COUNT];	 // LEG_COUNT of each
+	struct stream_clock *clock;		 // of the source that plays
+	struct region_leg_norm *norm;		 // the output's, LEG_COUNT
+	struct region_sources_state *state;	 // rw
+	struct region_leg_norm spare[LEG_COUNT]; // of the source that stands by
+	struct stream_clock spare_clock;
+	struct gop gop;
+	uint64_t since_ns;   // the source plays, or the pair is a pair
+	uint64_t healthy_ns; // the primary stands by and all of it came since then; 0: not so
+
+	// What the group still has to send after a take-over.
+	bool feeding;
+	uint32_t n_fed;
+	uint32_t feed_packets; // there were so many
+	uint64_t feed_ns;      // since then
+};
+
+// How it is decided which one plays.
+struct sources_policy {
+	uint32_t failover_ms;
+	enum region_pick pick;
+	bool failback;
+	uint16_t failback_s;
+};
+
+// Make a pair. The legs have their conf; what plays is in state->active.
+// legs:   of the primary and of the backup; outlive the pair, as clock, norm and state do.
+// Return: 0; -ENOMEM.
+int sources_create(struct leg *primary, struct leg *backup, struct stream_clock *clock,
+	struct region_leg_norm *norm, struct region_sources_state *state, uint64_t now_ns,
+	struct sources **out);
+
+// No pair any more; whichever plays goes on in the region. NULL is fine.
+void sources_destroy(struct sources *);
+
+// Whether the source that stands by shall take over now.
+bool sources_due(struct sources *, const struct sources_policy *, uint64_t now_ns);
+
+// The source that stands by takes over; what was kept of it waits to be sent.
+void sources_switch(struct sources *, uint64_t now_ns);
+
+// The next packet that was kept and is due; in its turn also what came since.
+// Return: NULL none is. *payload goes with it.
+const struct leg_packet *sources_feed(struct sources *, uint64_t now_ns, const uint8_t **payload);

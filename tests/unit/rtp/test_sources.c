@@ -1,0 +1,315 @@
+// Two sources of one stream: who plays when, and what the output is over a change.
+// Source: checklist F16, F20.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "dataplane/ingest/sources.h"
+
+#define MS_NS 1000000ULL
+
+enum {
+	FRAME_MS = 40,
+	GROUP_FRAMES = 250, // ten seconds
+	VIDEO_HZ = 90000,
+	AUDIO_HZ = 48000,
+};
+
+// An encoder whose picture k and sound packet 2k are of one instant.
+struct encoder {
+	enum region_role role;
+	uint16_t seq[LEG_COUNT];
+	uint32_t ts[LEG_COUNT];
+	uint32_t n; // pictures so far
+	bool dumb;  // sends no sound
+};
+
+static struct {
+	struct leg legs[REGION_ROLE_COUNT][LEG_COUNT];
+	struct region_leg_state states[REGION_ROLE_COUNT][LEG_COUNT];
+	struct region_leg_norm norm[LEG_COUNT];
+	struct region_sources_state state;
+	struct stream_clock clock;
+	struct sources *sources;
+	struct sources_policy policy;
+	uint64_t now_ns;
+	struct encoder encoders[REGION_ROLE_COUNT];
+	// The output.
+	uint64_t next_seq[LEG_COUNT];
+	uint32_t last_ts[LEG_COUNT];
+	uint32_t last_frame[LEG_COUNT];
+	uint64_t last_ns[LEG_COUNT];
+	bool any[LEG_COUNT];
+	unsigned int n_keys, n_out;
+} t;
+
+static void take_output(enum leg_kind leg, const struct leg_packet *p)
+{
+	if (t.any[leg]) {
+		assert_int_equal(p->seq, t.next_seq[leg]);
+		assert_true((int32_t)(p->ts - t.last_ts[leg]) > 0);
+		assert_int_equal(p->frame, t.last_frame[leg] + 1);
+	}
+	t.any[leg] = true;
+	t.next_seq[leg] = p->seq + 1;
+	t.last_ts[leg] = p->ts;
+	t.last_frame[leg] = p->frame;
+	t.last_ns[leg] = t.now_ns;
+	t.n_keys += p->key;
+	t.n_out++;
+}
+
+static void feed_kept(void)
+{
+	const struct leg_packet *p;
+	const uint8_t *payload;
+
+	while ((p = sources_feed(t.sources, t.now_ns, &payload)))
+		take_output(LEG_VIDEO, p);
+}
+
+static void switch_if_due(void)
+{
+	if (sources_due(t.sources, &t.policy, t.now_ns))
+		sources_switch(t.sources, t.now_ns);
+	feed_kept();
+}
+
+static void give(struct encoder *e, enum leg_kind kind)
+{
+	uint8_t pkt[15] = { 0x80, 96 };
+	const uint16_t seq = htons(e->seq[kind]++);
+	const uint32_t ts = htonl(e->ts[kind]), ssrc = htonl(7 + e->role);
+	const struct net_addr from = { .family = NET_IPV4, .ip = { 198, 18, 77, 2 } };
+	bool plays = t.state.active == e->role;
+	unsigned int changes;
+	struct leg_packet p;
+
+	memcpy(pkt + 2, &seq, 2);
+	memcpy(pkt + 4, &ts, 4);
+	memcpy(pkt + 8, &ssrc, 4);
+	pkt[12] = kind == LEG_AUDIO ? 0x78 : e->n % GROUP_FRAMES == 0 ? 0x65 : 0x41;
+	if (leg_accept(&t.legs[e->role][kind], plays ? &t.clock : &t.sources->spare_clock, &from,
+		    pkt, sizeof(pkt), 1200, t.now_ns, &p, &changes) < 0)
+		return;
+	if (plays && t.sources->feeding && kind == LEG_VIDEO)
+		assert_int_equal(gop_append(&t.sources->gop, &p, pkt + 12), 0);
+	else if (plays)
+		take_output(kind, &p);
+	else if (kind == LEG_VIDEO && !t.sources->feeding)
+		gop_put(&t.sources->gop, &p, pkt + 12);
+	if (!plays && p.opens)
+		switch_if_due();
+}
+
+// Each of the encoders that are named sends a picture and two packets of sound; then time goes by.
+static void play(unsigned int roles, unsigned int frames)
+{
+	for (unsigned int i = 0; i < frames; i++) {
+		for (int role = 0; role < REGION_ROLE_COUNT; role++) {
+			struct encoder *e = &t.encoders[role];
+
+			if (roles >> role & 1) {
+				give(e, LEG_VIDEO);
+				for (int k = 0; k < 2 && !e->dumb; k++) {
+					give(e, LEG_AUDIO);
+					e->ts[LEG_AUDIO] += AUDIO_HZ / 50;
+				}
+			} else {
+				e->ts[LEG_AUDIO] += AUDIO_HZ / 25;
+			}
+			e->ts[LEG_VIDEO] += VIDEO_HZ / 1000 * FRAME_MS;
+			e->n++;
+		}
+		for (int ms = 0; ms < FRAME_MS; ms += 10) {
+			t.now_ns += 10 * MS_NS;
+			switch_if_due();
+		}
+	}
+}
+
+static int setup(void **state)
+{
+	const struct region_leg_conf conf = { .present = 1, .payload_type = 96 };
+
+	memset(&t, 0, sizeof(t));
+	t.now_ns = 3600000 * MS_NS;
+	t.policy.failover_ms = 200;
+	for (int role = 0; role < REGION_ROLE_COUNT; role++) {
+		for (int leg = 0; leg < LEG_COUNT; leg++)
+			leg_init(
+				&t.legs[role][leg], leg, &conf, &t.norm[leg], &t.states[role][leg]);
+		t.encoders[role] = (struct encoder){ .role = role,
+			.seq = { 65000, 100 },
+			.ts = { 0xfffff000u + (uint32_t)role * 77777777, 99u + (uint32_t)role },
+			.n = (uint32_t)role * 130 };
+	}
+	// The backup's first key frame is a while off.
+	return sources_create(
+		t.legs[0], t.legs[1], &t.clock, t.norm, &t.state, t.now_ns, &t.sources);
+}
+
+static int teardown(void **state)
+{
+	sources_destroy(t.sources);
+	return 0;
+}
+
+enum { PRIMARY = 1 << REGION_PRIMARY, BACKUP = 1 << REGION_BACKUP, BOTH = PRIMARY | BACKUP };
+
+// The clock's line of the output, as reports to viewers tell it.
+static uint32_t zero(enum leg_kind leg)
+{
+	static const bool present[LEG_COUNT] = { true, true };
+	uint32_t out;
+
+	assert_int_equal(stream_clock_zero(&t.clock, leg, present, t.now_ns, &out), 0);
+	return out;
+}
+
+// F20: whoever plays, the output is one, and its time goes on; long groups are no wait.
+static void backup_takes_over_from_a_silent_primary(void **state)
+{
+	uint32_t before[LEG_COUNT];
+
+	play(BOTH, 200); // the backup's key frame was at 120
+	assert_int_equal(t.state.active, REGION_PRIMARY);
+	before[LEG_VIDEO] = zero(LEG_VIDEO);
+	before[LEG_AUDIO] = zero(LEG_AUDIO);
+	t.n_keys = 0;
+	t.n_out = 0;
+	play(BACKUP, 3); // 160 ms since the last picture
+	assert_int_equal(t.state.active, REGION_PRIMARY);
+	assert_int_equal(t.n_out, 0);
+	play(BACKUP, 6);
+	assert_int_equal(t.state.active, REGION_BACKUP);
+	assert_int_equal(t.state.switches, 1);
+	// Its key frame once, all since then, and what came meanwhile.
+	assert_int_equal(t.n_keys, 1);
+	assert_false(t.sources->feeding);
+	assert_in_range(t.n_out, 200 + 9 - 120, 200 + 9 - 120 + 2 * 9);
+	// The newest picture is where the primary's would be.
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		int32_t moved = (int32_t)(zero(leg) - before[leg]);
+		uint32_t late = zero(leg) + leg_clock_span(leg, (int64_t)t.last_ns[leg]) -
+				t.last_ts[leg];
+
+		assert_in_range(moved + 90, 0, 180);
+		assert_in_range(late + leg_clock_hz(leg) / 20, 0, leg_clock_hz(leg) / 10);
+	}
+	play(BACKUP, 300);
+	assert_int_equal(t.state.switches, 1);
+}
+
+// A backup without a picture has to wait for one; then it needs nobody to ask.
+static void backup_without_a_key_frame_waits(void **state)
+{
+	play(BOTH, 60);
+	play(BACKUP, 50);
+	assert_int_equal(t.state.active, REGION_PRIMARY);
+	play(BACKUP, 20); // its key frame is at 120
+	assert_int_equal(t.state.active, REGION_BACKUP);
+	assert_int_equal(t.n_keys, 2);
+}
+
+// Never a mix: where sound alone falls silent, both legs change.
+static void silent_sound_is_silence(void **state)
+{
+	play(BOTH, 200);
+	t.encoders[REGION_PRIMARY].dumb = true;
+	play(BOTH, 11);
+	assert_int_equal(t.state.active, REGION_PRIMARY);
+	play(BOTH, 4);
+	assert_int_equal(t.state.active, REGION_BACKUP);
+	// And a source with less than the other does not come back.
+	play(BOTH, 300);
+	assert_int_equal(t.state.switches, 1);
+}
+
+static void back_by_hand_at_a_key_frame(void **state)
+{
+	play(BOTH, 200);
+	play(BACKUP, 20);
+	assert_int_equal(t.state.active, REGION_BACKUP);
+	play(BOTH, 300); // manual: it stays
+	assert_int_equal(t.state.active, REGION_BACKUP);
+	t.policy.pick = REGION_PICK_PRIMARY;
+	t.n_keys = 0;
+	while (t.encoders[REGION_PRIMARY].n % GROUP_FRAMES != 0) {
+		assert_int_equal(t.state.active, REGION_BACKUP);
+		play(BOTH, 1);
+	}
+	play(BOTH, 1);
+	assert_int_equal(t.state.active, REGION_PRIMARY);
+	play(BOTH, 20);
+	assert_int_equal(t.state.switches, 2);
+	// Whatever comes of it, it is kept.
+	play(BACKUP, 100);
+	assert_int_equal(t.state.active, REGION_PRIMARY);
+	t.policy.pick = REGION_PICK_AUTO;
+	play(BACKUP, 10);
+	assert_int_equal(t.state.active, REGION_BACKUP);
+}
+
+static void back_by_policy_after_health(void **state)
+{
+	t.policy.failback = true;
+	t.policy.failback_s = 12;
+	play(BOTH, 200);
+	play(BACKUP, 20);
+	assert_int_equal(t.state.active, REGION_BACKUP);
+	play(BOTH, 280); // its key frame is at 250; 500 is the next
+	assert_int_equal(t.state.active, REGION_BACKUP);
+	play(BOTH, 251); // at 500 it had 10 s
+	assert_int_equal(t.state.active, REGION_PRIMARY);
+	assert_int_equal(t.state.switches, 2);
+}
+
+// What is too much is let go, and the next key frame begins anew.
+static void gop_is_bounded(void **state)
+{
+	static const uint8_t payload[1200];
+	struct leg_packet p = { .in_order = true,
+		.begins = true,
+		.opens = true,
+		.key = true,
+		.payload_bytes = sizeof(payload) };
+	struct gop *g = &t.sources->gop;
+
+	for (int turn = 0; turn < 2; turn++) {
+		gop_put(g, &p, payload);
+		assert_true(gop_ready(g));
+		p.opens = p.key = p.begins = false;
+		for (int i = 0; i < GOP_MAX_PACKETS && gop_ready(g); i++) {
+			p.seq++;
+			gop_put(g, &p, payload);
+			assert_true(g->n_bytes <= GOP_MAX_BYTES);
+		}
+		assert_false(gop_ready(g));
+		gop_put(g, &p, payload);
+		assert_false(gop_ready(g));
+		p.opens = p.key = p.begins = true;
+		p.seq++;
+		p.ts += 9000;
+	}
+}
+
+#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(backup_takes_over_from_a_silent_primary),
+		test(backup_without_a_key_frame_waits),
+		test(silent_sound_is_silence),
+		test(back_by_hand_at_a_key_frame),
+		test(back_by_policy_after_health),
+		test(gop_is_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
