@@ -36,6 +36,8 @@ void whep_no_resource(void *ctx, struct http_request *);
 void stream_api_list(void *ctx, struct http_request *);
 void stream_api_get(void *ctx, struct http_request *);
 void stream_api_put(void *ctx, struct http_request *);
+// PUT of which source plays.
+void stream_api_pick(void *ctx, struct http_request *req);
 void stream_api_delete(void *ctx, struct http_request *);
 void stream_api_peers(void *ctx, struct http_request *);
 void stream_api_peer(void *ctx, struct http_request *);

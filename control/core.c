@@ -65,6 +65,22 @@ static void tell_link(bool up)
 		log_warn("the data plane's link is down: no viewer is reached");
 }
 
+static void tell_stream(const struct stream *s, const struct ring_event *e)
+{
+	const char *backup = e->source == REGION_BACKUP ? "the backup's " : "";
+
+	if (e->kind == RING_LEG_UP) {
+		log_info("stream %s: %s%s is here", s->id, backup, leg_name(e->leg));
+	} else if (e->kind == RING_LEG_DOWN) {
+		log_warn("stream %s: %s%s fell silent", s->id, backup, leg_name(e->leg));
+		if (e->source != REGION_BACKUP)
+			metrics_leg_silent(s, e->leg);
+	} else if (e->kind == RING_SOURCE) {
+		log_warn("stream %s: the %s plays now", s->id,
+			stream_role_name((enum region_role)e->source));
+	}
+}
+
 static void on_event(void *ctx, const struct ring_event *e)
 {
 	struct core *core = ctx;
@@ -78,12 +94,7 @@ static void on_event(void *ctx, const struct ring_event *e)
 		s = s->next;
 	if (!s || e->leg >= LEG_COUNT)
 		return;
-	if (e->kind == RING_LEG_UP) {
-		log_info("stream %s: %s is here", s->id, leg_name(e->leg));
-	} else if (e->kind == RING_LEG_DOWN) {
-		log_warn("stream %s: %s fell silent", s->id, leg_name(e->leg));
-		metrics_leg_silent(s, e->leg);
-	}
+	tell_stream(s, e);
 }
 
 static void log_addresses(const struct api *api)

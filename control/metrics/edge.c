@@ -220,6 +220,27 @@ static void write_waits(const struct api *api, FILE *out)
 	}
 }
 
+// ---- sources of a pair --------------------------------------------------------------------------
+
+static void write_sources(const struct api *api, FILE *out)
+{
+	static const struct metric switches = METRIC_COUNTS("millrace_stream_source_switches_total",
+		"Times that the other source of a stream took over.", "stream");
+	static const struct metric active = METRIC_TELLS("millrace_stream_source_active",
+		"Which source of a stream with a backup plays.", "stream", "source");
+
+	exposition_head(out, &switches);
+	for (const struct stream *s = stream_first(api->streams); s; s = s->next)
+		if (s->want.backup.present && stream_shared(s))
+			exposition_count(out, &switches, METRIC_VALUES(s->id),
+				stream_shared(s)->sources.switches);
+	exposition_head(out, &active);
+	for (const struct stream *s = stream_first(api->streams); s; s = s->next)
+		for (int role = 0; s->want.backup.present && role < REGION_ROLE_COUNT; role++)
+			exposition_count(out, &active, METRIC_VALUES(s->id, stream_role_name(role)),
+				stream_active(s) == (enum region_role)role);
+}
+
 // ---- HTTP --------------------------------------------------------------------------------------
 
 static void write_http(const struct http_request *req, FILE *out)
@@ -244,5 +265,6 @@ void metrics_write_edge(const struct api *api, const struct http_request *req, F
 	write_sessions(api, out);
 	write_legs(api, out);
 	write_waits(api, out);
+	write_sources(api, out);
 	write_http(req, out);
 }

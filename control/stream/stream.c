@@ -313,8 +313,8 @@ static int explain_send(char error[STREAM_ERROR_MAX], int rc)
 static int join_groups(
 	struct stream_store *store, const struct stream_want *want, char error[STREAM_ERROR_MAX])
 {
-	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		const struct stream_leg_want *l = &want->legs[leg];
+	for (int leg = 0; leg < STREAM_WANT_LEGS; leg++) {
+		const struct stream_leg_want *l = stream_want_leg(want, leg);
 		int rc;
 
 		if (!l->present || l->group.family == NET_NONE)
@@ -323,7 +323,7 @@ static int join_groups(
 		if (rc == 0)
 			continue;
 		snprintf(error, STREAM_ERROR_MAX, "%s.group: cannot be joined on %s: %s",
-			leg_name(leg), stream_group_interface(store), strerror(-rc));
+			stream_want_leg_name(leg), stream_group_interface(store), strerror(-rc));
 		return -EADDRNOTAVAIL;
 	}
 	return 0;
@@ -343,6 +343,7 @@ static int set_new(struct stream_store *store, const char *id, const struct stre
 	e = stream_entry_create(store, id);
 	if (!e)
 		return refuse(error, -ENOMEM, "out of memory");
+	full.pick_kept = false;
 	e->pub.want = full;
 	rc = stream_slot_take(e, 0);
 	if (rc < 0) {
@@ -373,6 +374,10 @@ static int set_change(struct stream_entry *e, const struct stream_want *want, st
 {
 	struct stream_want full = *want;
 	int rc = stream_ports_resolve(e->pub.store, e, &full, error);
+
+	if (full.pick_kept)
+		full.pick = full.backup.present ? e->pub.want.pick : REGION_PICK_AUTO;
+	full.pick_kept = false;
 
 	if (rc == 0)
 		rc = join_groups(e->pub.store, &full, error);
@@ -526,6 +531,8 @@ bool stream_live(const struct stream *s)
 
 	for (int leg = 0; shared && leg < LEG_COUNT; leg++) {
 		if (s->want.legs[leg].present && shared->legs[leg].up)
+			return true;
+		if (s->want.backup.present && shared->backup[leg].up)
 			return true;
 	}
 	return false;

@@ -35,8 +35,21 @@ struct stream_sprop {
 	uint8_t units[REGION_SPROP_MAX];
 };
 
+// The second source of a stream, which has the same legs.
+struct stream_backup_want {
+	bool present;
+	struct stream_leg_want legs[LEG_COUNT]; // port, payload type and group
+	uint8_t n_sources;
+	struct region_source sources[REGION_MAX_SOURCES];
+	bool failback;
+	uint16_t failback_s;
+};
+
 struct stream_want {
 	struct stream_leg_want legs[LEG_COUNT];
+	struct stream_backup_want backup;
+	enum region_pick pick; // which of both plays
+	bool pick_kept;	       // as it is: the body does not say
 	uint32_t max_peers;    // 0: [whep] max_peers_per_stream, and 8 where that is 0
 	bool require_live;     // no new viewer while it is silent
 	bool no_instant_start; // viewers wait for the next key frame
@@ -123,6 +136,13 @@ uint32_t stream_peer_cap(const struct stream *);
 
 // Return: the longest wait of a worker within the last two spans, ns; 0 when that is long ago.
 uint64_t stream_wait_max_ns(const struct region_wait *);
+
+// The source that plays; the primary where there is but one.
+enum region_role stream_active(const struct stream *);
+
+// Return: "primary", "backup"; and of a pick "auto", "primary", "backup".
+const char *stream_role_name(enum region_role);
+const char *stream_pick_name(enum region_pick);
 
 // Whether one of its legs sends, as far as its worker has told.
 bool stream_live(const struct stream *);

@@ -46,6 +46,34 @@ static void read_leg(
 	memcpy(want->sources, leg->sources, sizeof(want->sources));
 }
 
+static int read_backup(
+	const struct conf *conf, const struct region_stream_conf *slot, struct stream_want *want)
+{
+	struct stream_backup_want *out = &want->backup;
+
+	if (slot->pick > REGION_PICK_BACKUP)
+		return -EINVAL;
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		const struct region_leg_conf *from = &slot->backup[leg];
+
+		if (!leg_adds_up(conf, from) || (from->present && !slot->legs[leg].present))
+			return -EINVAL;
+		if (!from->present)
+			continue;
+		out->present = true;
+		out->legs[leg] = (struct stream_leg_want){ .present = true,
+			.port = from->port,
+			.payload_type = from->payload_type,
+			.group = from->group };
+		out->n_sources = from->n_sources;
+		memcpy(out->sources, from->sources, sizeof(out->sources));
+		out->failback = slot->failback != 0;
+		out->failback_s = slot->failback_s;
+		want->pick = slot->pick;
+	}
+	return 0;
+}
+
 static int read_sprop(const struct region_stream_conf *slot, struct stream_want *want)
 {
 	uint8_t profile[3];
@@ -79,6 +107,8 @@ static int read_slot(const struct stream_store *store, const struct region_strea
 		return -EINVAL;
 	read_leg(video, LEG_VIDEO, &want);
 	read_leg(audio, LEG_AUDIO, &want);
+	if (read_backup(store->conf, slot, &want) < 0)
+		return -EINVAL;
 	if (!stream_ports_free(store, &want))
 		return -EEXIST;
 	*out = want;

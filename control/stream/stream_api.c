@@ -243,6 +243,48 @@ void stream_api_put(void *ctx, struct http_request *req)
 		set_from_body(api, req, &want);
 }
 
+// ---- which source ------------------------------------------------------------------------------
+
+static void pick_source(struct api *api, struct http_request *req, struct stream *s)
+{
+	size_t body_bytes;
+	const char *body = http_request_body(req, &body_bytes);
+	json_t *root = json_loadb(body ? body : "", body_bytes, JSON_REJECT_DUPLICATES, NULL);
+	const char *text = json_string_value(json_object_get(root, "source"));
+	struct stream_want want = s->want;
+	bool known = false;
+
+	for (int i = 0; text && json_object_size(root) == 1 && i <= REGION_PICK_BACKUP; i++) {
+		if (strcmp(text, stream_pick_name(i)) != 0)
+			continue;
+		want.pick = (enum region_pick)i;
+		known = true;
+	}
+	json_decref(root);
+	want.pick_kept = false;
+	if (!known)
+		refuse(req, -EINVAL,
+			"body: expected {\"source\": \"auto\"}, \"primary\" or \"backup\"");
+	else if (!want.backup.present)
+		refuse(req, -EEXIST, "the stream has no backup");
+	else
+		set_from_body(api, req, &want);
+}
+
+void stream_api_pick(void *ctx, struct http_request *req)
+{
+	struct stream *s = find_or_refuse(ctx, req);
+
+	if (!s)
+		return;
+	if (http_request_is_too_large(req))
+		http_request_refuse_body(req);
+	else if (!type_accepted(req))
+		http_request_refuse(req, 415, NULL, 0, "Content-Type: expected application/json");
+	else
+		pick_source(ctx, req, s);
+}
+
 // ---- DELETE ------------------------------------------------------------------------------------
 
 static void on_removed(void *arg, struct stream *s, int status)

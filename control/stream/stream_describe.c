@@ -119,7 +119,7 @@ static int put_video(
 }
 
 static int put_leg(json_t *out, const struct stream *s, enum leg_kind leg,
-	const struct region_leg_norm *norm, const struct region_leg_state *state)
+	const struct region_leg_state *state)
 {
 	const struct stream_leg_want *want = &s->want.legs[leg];
 	int rc = 0;
@@ -139,7 +139,7 @@ static int put_leg(json_t *out, const struct stream *s, enum leg_kind leg,
 		rc |= stream_json_put(out, "stereo", json_boolean(want->stereo || state->stereo));
 	rc |= stream_json_put(out, "source", sender(state));
 	rc |= stream_json_put(
-		out, "last_seen_ms", state->packets ? age_ms(norm->last_rx_ns) : json_null());
+		out, "last_seen_ms", state->packets ? age_ms(state->last_rx_ns) : json_null());
 	rc |= stream_json_put(out, "drops", drops(state));
 	rc |= stream_json_put(out, "clock_drift_ppm",
 		state->drift_known ? json_integer(state->drift_ppm) : json_null());
@@ -155,7 +155,7 @@ static json_t *describe_leg(const struct stream *s, enum leg_kind leg)
 
 	if (!shared)
 		shared = &nothing;
-	if (out && put_leg(out, s, leg, &shared->norm[leg], &shared->legs[leg]) == 0)
+	if (out && put_leg(out, s, leg, &shared->legs[leg]) == 0)
 		return out;
 	json_decref(out);
 	return NULL;
@@ -186,12 +186,12 @@ static json_t *source_text(const struct region_source *source)
 	return json_sprintf("%s/%u", ip, source->prefix_bits);
 }
 
-json_t *stream_sources(const struct stream_want *want)
+json_t *stream_sources(const struct region_source *sources, uint8_t n)
 {
 	json_t *out = json_array();
 
-	for (int i = 0; out && i < want->n_sources; i++) {
-		if (json_array_append_new(out, source_text(&want->sources[i])) == 0)
+	for (int i = 0; out && i < n; i++) {
+		if (json_array_append_new(out, source_text(&sources[i])) == 0)
 			continue;
 		json_decref(out);
 		return NULL;
@@ -256,6 +256,68 @@ static json_t *describe_quality(const struct stream *s)
 	return out;
 }
 
+static int put_backup_leg(json_t *out, const struct stream_leg_want *want, enum leg_kind leg,
+	const struct region_leg_state *state)
+{
+	int rc = stream_json_put(out, "state", json_string(leg_state(state)));
+
+	rc |= stream_json_put(out, "port", integer(want->port));
+	rc |= stream_json_put(out, "rtcp_port", integer(want->port + 1u));
+	rc |= stream_json_put(out, "group",
+		want->group.family == NET_NONE ? json_null() : stream_group_text(&want->group));
+	rc |= stream_json_put(out, "payload_type", integer(want->payload_type));
+	rc |= put_counts(out, state);
+	if (leg == LEG_VIDEO)
+		rc |= stream_json_put(out, "key_frames", integer(state->key_frames));
+	rc |= stream_json_put(out, "source", sender(state));
+	rc |= stream_json_put(
+		out, "last_seen_ms", state->packets ? age_ms(state->last_rx_ns) : json_null());
+	return rc | stream_json_put(out, "drops", drops(state));
+}
+
+static json_t *describe_backup_legs(const struct stream *s)
+{
+	static const struct region_stream nothing;
+	const struct region_stream *shared = stream_shared(s) ? stream_shared(s) : &nothing;
+	json_t *out = json_object();
+
+	for (int leg = 0; out && leg < LEG_COUNT; leg++) {
+		const struct stream_leg_want *want = &s->want.backup.legs[leg];
+		json_t *one = want->present ? json_object() : NULL;
+
+		if (!want->present)
+			continue;
+		if (stream_json_put(out, leg_name(leg), one) == 0 &&
+			put_backup_leg(one, want, leg, &shared->backup[leg]) == 0)
+			continue;
+		json_decref(out);
+		return NULL;
+	}
+	return out;
+}
+
+static json_t *describe_backup(const struct stream *s)
+{
+	const struct stream_backup_want *want = &s->want.backup;
+
+	if (!want->present)
+		return json_null();
+	return json_pack("{s:o, s:o, s:s, s:i}", "legs", describe_backup_legs(s), "allowed_sources",
+		stream_sources(want->sources, want->n_sources), "failback",
+		want->failback ? "auto" : "manual", "failback_s", want->failback_s);
+}
+
+static json_t *describe_source(const struct stream *s)
+{
+	const struct region_stream *shared = stream_shared(s);
+	const struct region_sources_state *state = shared ? &shared->sources : NULL;
+
+	return json_pack("{s:s, s:s, s:o, s:o}", "active", stream_role_name(stream_active(s)),
+		"pick", stream_pick_name(s->want.pick), "switches",
+		integer(state ? state->switches : 0), "switched_ms",
+		state && state->switched_ns ? age_ms(state->switched_ns) : json_null());
+}
+
 json_t *stream_describe(const struct stream *s)
 {
 	json_t *out = json_object();
@@ -269,7 +331,10 @@ json_t *stream_describe(const struct stream *s)
 	rc |= stream_json_put(out, "instant_start", json_boolean(!s->want.no_instant_start));
 	rc |= stream_json_put(out, "feedback", json_string(s->want.no_feedback ? "off" : "auto"));
 	rc |= stream_json_put(out, "live", json_boolean(stream_live(s)));
-	rc |= stream_json_put(out, "allowed_sources", stream_sources(&s->want));
+	rc |= stream_json_put(
+		out, "allowed_sources", stream_sources(s->want.sources, s->want.n_sources));
+	rc |= stream_json_put(out, "source", describe_source(s));
+	rc |= stream_json_put(out, "backup", describe_backup(s));
 	rc |= stream_json_put(out, "legs", describe_legs(s));
 	rc |= stream_json_put(out, "fanout_wait", describe_wait(s));
 	rc |= stream_json_put(out, "quality", describe_quality(s));

@@ -67,9 +67,14 @@ static json_t *want_text(const struct stream_want *want)
 	rc |= stream_json_put(out, "require_live", json_boolean(want->require_live));
 	rc |= stream_json_put(out, "instant_start", json_boolean(!want->no_instant_start));
 	rc |= stream_json_put(out, "feedback", json_string(want->no_feedback ? "off" : "auto"));
-	rc |= stream_json_put(out, "allowed_sources", stream_sources(want));
+	rc |= stream_json_put(
+		out, "allowed_sources", stream_sources(want->sources, want->n_sources));
 	rc |= put_leg(out, want, LEG_VIDEO);
 	rc |= put_leg(out, want, LEG_AUDIO);
+	if (want->backup.present) {
+		rc |= stream_json_put(out, "backup", stream_backup_text(&want->backup));
+		rc |= stream_json_put(out, "source", json_string(stream_pick_name(want->pick)));
+	}
 	if (rc == 0)
 		return out;
 	json_decref(out);
@@ -273,6 +278,7 @@ static int take_stream(
 	e = stream_entry_create(store, id);
 	if (!e)
 		return -ENOMEM;
+	want.pick_kept = false;
 	e->pub.want = want;
 	e->phase = STREAM_DETACHED;
 	stream_entry_show(e);

@@ -113,8 +113,8 @@ static int want_groups(struct stream_store *store, const struct stream_want *wan
 {
 	int status = 0;
 
-	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		const struct stream_leg_want *l = &want->legs[leg];
+	for (int leg = 0; leg < STREAM_WANT_LEGS; leg++) {
+		const struct stream_leg_want *l = stream_want_leg(want, leg);
 		struct stream_group *g;
 		int rc;
 

@@ -63,14 +63,20 @@ static void found_text(const json_t *found, char out[FOUND_MAX_BYTES])
 	}
 }
 
-static int refuse(
-	const struct reader *r, const char *where, const char *expected, const json_t *found)
+int stream_refuse_member(
+	const char *where, const char *expected, const json_t *found, char error[STREAM_ERROR_MAX])
 {
 	char text[FOUND_MAX_BYTES];
 
 	found_text(found, text);
-	snprintf(r->error, STREAM_ERROR_MAX, "%s: expected %s, found %s", where, expected, text);
+	snprintf(error, STREAM_ERROR_MAX, "%s: expected %s, found %s", where, expected, text);
 	return -EINVAL;
+}
+
+static int refuse(
+	const struct reader *r, const char *where, const char *expected, const json_t *found)
+{
+	return stream_refuse_member(where, expected, found, r->error);
 }
 
 // ---- members -----------------------------------------------------------------------------------
@@ -386,32 +392,31 @@ static bool parse_source(const char *text, struct region_source *out)
 	return true;
 }
 
-static int read_sources(struct reader *r, const json_t *body)
+int stream_sources_read(const json_t *list, const char *where, uint8_t *n,
+	struct region_source out[REGION_MAX_SOURCES], char error[STREAM_ERROR_MAX])
 {
-	const json_t *list = json_object_get(body, "allowed_sources");
-	size_t n = json_array_size(list);
-	char where[WHERE_MAX_BYTES];
+	size_t count = json_array_size(list);
+	char at[WHERE_MAX_BYTES];
 
 	if (!list)
 		return 0;
 	if (!json_is_array(list))
-		return refuse(r, "allowed_sources", "an array of addresses", list);
-	if (n > REGION_MAX_SOURCES) {
-		snprintf(r->error, STREAM_ERROR_MAX,
-			"allowed_sources: expected at most %d addresses, found %zu",
-			REGION_MAX_SOURCES, n);
+		return stream_refuse_member(where, "an array of addresses", list, error);
+	if (count > REGION_MAX_SOURCES) {
+		snprintf(error, STREAM_ERROR_MAX, "%s: expected at most %d addresses, found %zu",
+			where, REGION_MAX_SOURCES, count);
 		return -EINVAL;
 	}
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < count; i++) {
 		const json_t *item = json_array_get(list, i);
 
-		snprintf(where, sizeof(where), "allowed_sources[%zu]", i);
-		if (!json_is_string(item) ||
-			!parse_source(json_string_value(item), &r->want.sources[i]))
-			return refuse(r, where,
-				"an address or address/prefix such as \"198.18.77.0/24\"", item);
+		snprintf(at, sizeof(at), "%s[%zu]", where, i);
+		if (!json_is_string(item) || !parse_source(json_string_value(item), &out[i]))
+			return stream_refuse_member(at,
+				"an address or address/prefix such as \"198.18.77.0/24\"", item,
+				error);
 	}
-	r->want.n_sources = (uint8_t)n;
+	*n = (uint8_t)count;
 	return 0;
 }
 
@@ -420,14 +425,14 @@ static int read_sources(struct reader *r, const json_t *body)
 static int read_body(struct reader *r, const json_t *body)
 {
 	static const char *const names[] = { "video", "audio", "max_peers", "require_live",
-		"instant_start", "feedback", "allowed_sources", NULL };
+		"instant_start", "feedback", "allowed_sources", "backup", "source", NULL };
 	int rc;
 
 	if (!json_is_object(body))
 		return refuse(r, "body", "an object with video, audio or both", body);
 	rc = check_members(r, body, "", names,
-		"video, audio, max_peers, require_live, instant_start, feedback or "
-		"allowed_sources");
+		"video, audio, max_peers, require_live, instant_start, feedback, allowed_sources, "
+		"backup or source");
 	if (rc == 0)
 		rc = read_leg(r, body, LEG_VIDEO);
 	if (rc == 0)
@@ -441,7 +446,10 @@ static int read_body(struct reader *r, const json_t *body)
 	if (rc == 0)
 		rc = read_feedback(r, body);
 	if (rc == 0)
-		rc = read_sources(r, body);
+		rc = stream_sources_read(json_object_get(body, "allowed_sources"),
+			"allowed_sources", &r->want.n_sources, r->want.sources, r->error);
+	if (rc == 0)
+		rc = stream_backup_read(r->conf, body, &r->want, r->error);
 	if (rc < 0)
 		return rc;
 	if (r->want.legs[LEG_VIDEO].present || r->want.legs[LEG_AUDIO].present)

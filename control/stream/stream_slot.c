@@ -118,11 +118,9 @@ void stream_slot_disown_held(const struct stream_entry *e)
 		memset(conf->id, 0, sizeof(conf->id));
 }
 
-static void write_leg(
-	const struct stream_want *want, enum leg_kind leg, struct region_leg_conf *out)
+static void write_leg(const struct stream_leg_want *l, uint8_t n_sources,
+	const struct region_source *sources, struct region_leg_conf *out)
 {
-	const struct stream_leg_want *l = &want->legs[leg];
-
 	*out = (struct region_leg_conf){ .present = l->present };
 	if (!l->present)
 		return;
@@ -133,12 +131,13 @@ static void write_leg(
 	memcpy(out->profile_level_id, l->profile_level_id, sizeof(out->profile_level_id));
 	out->stereo = l->stereo;
 	out->refuse_b_frames = l->refuse_b_frames;
-	out->n_sources = want->n_sources;
-	memcpy(out->sources, want->sources, want->n_sources * sizeof(*want->sources));
+	out->n_sources = n_sources;
+	memcpy(out->sources, sources, n_sources * sizeof(*sources));
 }
 
 void stream_slot_write(const struct stream_entry *e)
 {
+	const struct stream_want *want = &e->pub.want;
 	struct region_stream_conf conf = { .generation = e->pub.generation,
 		.owner = e->pub.owner,
 		.require_live = e->pub.want.require_live,
@@ -147,8 +146,15 @@ void stream_slot_write(const struct stream_entry *e)
 		.max_peers = e->pub.want.max_peers };
 
 	memcpy(conf.id, e->pub.id, sizeof(conf.id));
-	for (int leg = 0; leg < LEG_COUNT; leg++)
-		write_leg(&e->pub.want, leg, &conf.legs[leg]);
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		write_leg(&want->legs[leg], want->n_sources, want->sources, &conf.legs[leg]);
+		write_leg(&want->backup.legs[leg], want->backup.n_sources, want->backup.sources,
+			&conf.backup[leg]);
+	}
+	conf.backup[LEG_VIDEO].refuse_b_frames = conf.legs[LEG_VIDEO].refuse_b_frames;
+	conf.failback = want->backup.failback;
+	conf.failback_s = want->backup.failback_s;
+	conf.pick = (uint8_t)want->pick;
 	conf.sprop_bytes = e->pub.want.sprop.bytes;
 	memcpy(conf.sprop, e->pub.want.sprop.units, sizeof(conf.sprop));
 	*slot_conf(e) = conf;
@@ -173,9 +179,9 @@ static bool pairs_has(const struct pairs *p, uint16_t port)
 
 static void pairs_add_want(struct pairs *p, const struct stream_want *want)
 {
-	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		if (want->legs[leg].present && want->legs[leg].port)
-			pairs_add(p, want->legs[leg].port);
+	for (int leg = 0; leg < STREAM_WANT_LEGS; leg++) {
+		if (stream_want_leg(want, leg)->present && stream_want_leg(want, leg)->port)
+			pairs_add(p, stream_want_leg(want, leg)->port);
 	}
 }
 
@@ -194,8 +200,8 @@ static void pairs_add_list(
 
 static bool want_has_port(const struct stream_want *want, uint16_t port)
 {
-	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		if (want->legs[leg].present && want->legs[leg].port == port)
+	for (int leg = 0; leg < STREAM_WANT_LEGS; leg++) {
+		if (stream_want_leg(want, leg)->present && stream_want_leg(want, leg)->port == port)
 			return true;
 	}
 	return false;
@@ -211,31 +217,31 @@ static const char *port_holder(const struct stream_store *store, uint16_t port)
 	return NULL;
 }
 
-static int refuse_port(const struct stream_store *store, enum leg_kind leg, uint16_t port,
-	char error[STREAM_ERROR_MAX])
+static int refuse_port(
+	const struct stream_store *store, int leg, uint16_t port, char error[STREAM_ERROR_MAX])
 {
 	const char *holder = port_holder(store, port);
 
 	if (port / 2 == store->conf->media.port / 2)
 		snprintf(error, STREAM_ERROR_MAX,
 			"%s.port: expected another port than the media port's pair, found %u",
-			leg_name(leg), port);
+			stream_want_leg_name(leg), port);
 	else if (holder)
 		snprintf(error, STREAM_ERROR_MAX,
 			"%s.port: expected a free port, found %u, which stream %s has",
-			leg_name(leg), port, holder);
+			stream_want_leg_name(leg), port, holder);
 	else
 		snprintf(error, STREAM_ERROR_MAX,
 			"%s.port: expected a free port, found %u, which is just being given back",
-			leg_name(leg), port);
+			stream_want_leg_name(leg), port);
 	return -EEXIST;
 }
 
 static int check_asked(const struct stream_store *store, const struct stream_want *want,
 	struct pairs *taken, char error[STREAM_ERROR_MAX])
 {
-	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		const struct stream_leg_want *l = &want->legs[leg];
+	for (int leg = 0; leg < STREAM_WANT_LEGS; leg++) {
+		const struct stream_leg_want *l = stream_want_leg(want, leg);
 
 		if (!l->present || !l->port)
 			continue;
@@ -248,9 +254,9 @@ static int check_asked(const struct stream_store *store, const struct stream_wan
 
 // Return: the port that the leg has now, or the first free one; 0 none is left.
 static uint16_t pick_port(const struct stream_store *store, const struct stream_entry *self,
-	enum leg_kind leg, const struct pairs *taken)
+	int leg, const struct pairs *taken)
 {
-	const struct stream_leg_want *now = self ? &self->pub.want.legs[leg] : NULL;
+	const struct stream_leg_want *now = self ? stream_want_leg(&self->pub.want, leg) : NULL;
 
 	if (now && now->present && !pairs_has(taken, now->port))
 		return now->port;
@@ -275,19 +281,19 @@ int stream_ports_resolve(const struct stream_store *store, const struct stream_e
 	rc = check_asked(store, want, &taken, error);
 	if (rc < 0)
 		return rc;
-	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		if (!want->legs[leg].present || want->legs[leg].port)
+	for (int leg = 0; leg < STREAM_WANT_LEGS; leg++) {
+		if (!stream_want_leg(want, leg)->present || stream_want_leg(want, leg)->port)
 			continue;
-		want->legs[leg].port = pick_port(store, self, leg, &taken);
-		if (!want->legs[leg].port) {
+		stream_want_leg(want, leg)->port = pick_port(store, self, leg, &taken);
+		if (!stream_want_leg(want, leg)->port) {
 			snprintf(error, STREAM_ERROR_MAX,
 				"%s.port: no port is left between [ingest] first_port %u and "
 				"last_port %u",
-				leg_name(leg), store->conf->ingest.first_port,
+				stream_want_leg_name(leg), store->conf->ingest.first_port,
 				store->conf->ingest.last_port);
 			return -ENOSPC;
 		}
-		pairs_add(&taken, want->legs[leg].port);
+		pairs_add(&taken, stream_want_leg(want, leg)->port);
 	}
 	return 0;
 }
@@ -319,8 +325,9 @@ bool stream_ports_free(const struct stream_store *store, const struct stream_wan
 {
 	struct pairs held = pairs_held(store, NULL);
 
-	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		if (want->legs[leg].present && pairs_has(&held, want->legs[leg].port))
+	for (int leg = 0; leg < STREAM_WANT_LEGS; leg++) {
+		if (stream_want_leg(want, leg)->present &&
+			pairs_has(&held, stream_want_leg(want, leg)->port))
 			return false;
 	}
 	return true;
@@ -335,21 +342,22 @@ int stream_ports_keep(struct stream_entry *e)
 	char error[STREAM_ERROR_MAX];
 	int rc;
 
-	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		uint16_t port = want.legs[leg].port;
+	for (int leg = 0; leg < STREAM_WANT_LEGS; leg++) {
+		uint16_t port = stream_want_leg(&want, leg)->port;
 
 		if (port < store->conf->ingest.first_port ||
 			port >= store->conf->ingest.last_port || pairs_has(&held, port))
-			want.legs[leg].port = 0;
+			stream_want_leg(&want, leg)->port = 0;
 	}
 	e->pub.want = (struct stream_want){ 0 }; // it has no claim to a port that is not free
 	rc = stream_ports_resolve(store, e, &want, error);
 	e->pub.want = rc < 0 ? before : want;
-	for (int leg = 0; rc == 0 && leg < LEG_COUNT; leg++) {
-		if (want.legs[leg].port == before.legs[leg].port)
+	for (int leg = 0; rc == 0 && leg < STREAM_WANT_LEGS; leg++) {
+		if (stream_want_leg(&want, leg)->port == stream_want_leg(&before, leg)->port)
 			continue;
 		log_warn("stream %s: %s has port %u now; its old one, %u, is not to be had",
-			e->pub.id, leg_name(leg), want.legs[leg].port, before.legs[leg].port);
+			e->pub.id, stream_want_leg_name(leg), stream_want_leg(&want, leg)->port,
+			stream_want_leg(&before, leg)->port);
 		stream_file_touch(e->pub.store);
 	}
 	return rc;
@@ -357,9 +365,9 @@ int stream_ports_keep(struct stream_entry *e)
 
 static const struct stream_leg_want *leg_with_port(const struct stream_want *want, uint16_t port)
 {
-	for (int leg = 0; want && leg < LEG_COUNT; leg++) {
-		if (want->legs[leg].present && want->legs[leg].port == port)
-			return &want->legs[leg];
+	for (int leg = 0; want && leg < STREAM_WANT_LEGS; leg++) {
+		if (stream_want_leg(want, leg)->present && stream_want_leg(want, leg)->port == port)
+			return stream_want_leg(want, leg);
 	}
 	return NULL;
 }
@@ -404,8 +412,8 @@ int stream_ports_steer(const struct stream_store *store, const struct stream_wan
 	struct steer_maps *maps = store->link ? link_steer(store->link) : NULL;
 	int first = 0;
 
-	for (int leg = 0; maps && leg < LEG_COUNT; leg++) {
-		const struct stream_leg_want *l = &want->legs[leg];
+	for (int leg = 0; maps && leg < STREAM_WANT_LEGS; leg++) {
+		const struct stream_leg_want *l = stream_want_leg(want, leg);
 		const struct stream_leg_want *kept = leg_with_port(keep, l->port);
 		int rc;
 
@@ -428,17 +436,32 @@ static bool leg_equal(const struct stream_leg_want *a, const struct stream_leg_w
 	       memcmp(a->profile_level_id, b->profile_level_id, 3) == 0;
 }
 
+static bool sources_equal(
+	const struct region_source *a, uint8_t n_a, const struct region_source *b, uint8_t n_b)
+{
+	if (n_a != n_b)
+		return false;
+	for (int i = 0; i < n_a; i++)
+		if (!net_addr_equal(&a[i].addr, &b[i].addr) || a[i].prefix_bits != b[i].prefix_bits)
+			return false;
+	return true;
+}
+
+static bool backup_equal(const struct stream_backup_want *a, const struct stream_backup_want *b)
+{
+	return a->failback == b->failback && a->failback_s == b->failback_s &&
+	       sources_equal(a->sources, a->n_sources, b->sources, b->n_sources);
+}
+
 bool stream_want_equal(const struct stream_want *a, const struct stream_want *b)
 {
 	if (a->no_instant_start != b->no_instant_start || a->no_feedback != b->no_feedback)
 		return false;
-	if (a->n_sources != b->n_sources || memcmp(&a->sprop, &b->sprop, sizeof(a->sprop)) != 0)
+	if (!sources_equal(a->sources, a->n_sources, b->sources, b->n_sources) ||
+		a->pick != b->pick || memcmp(&a->sprop, &b->sprop, sizeof(a->sprop)) != 0)
 		return false;
-	for (int i = 0; i < a->n_sources; i++) {
-		if (!net_addr_equal(&a->sources[i].addr, &b->sources[i].addr) ||
-			a->sources[i].prefix_bits != b->sources[i].prefix_bits)
+	for (int leg = 0; leg < STREAM_WANT_LEGS; leg++)
+		if (!leg_equal(stream_want_leg(a, leg), stream_want_leg(b, leg)))
 			return false;
-	}
-	return leg_equal(&a->legs[LEG_VIDEO], &b->legs[LEG_VIDEO]) &&
-	       leg_equal(&a->legs[LEG_AUDIO], &b->legs[LEG_AUDIO]);
+	return backup_equal(&a->backup, &b->backup);
 }

@@ -269,6 +269,7 @@ class Encoder:
         self.name = name
         self.rate = rate
         self.group_s = group_s
+        self.gone = False
         self.command = [
             "ffmpeg", "-hide_banner", "-loglevel", "warning", "-nostdin",
             "-re", "-f", "lavfi", "-i", self._picture(size),
@@ -307,9 +308,14 @@ class Encoder:
         self.process = Process(self.name, self.command, self.logs, VIEWER_NETNS)
         return self
 
+    def die(self):
+        """End it on purpose, without a word."""
+        self.process.kill()
+        self.gone = True
+
     def __exit__(self, failed, *_):
         try:
-            if not failed:
+            if not failed and not self.gone:
                 check(self.process.alive(), f"{self.name} ended: {self.process.last_line()}")
         finally:
             self.process.kill()

@@ -25,8 +25,10 @@ import urllib.parse
 
 import aiohttp
 import aioice
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import (RTCConfiguration, RTCPeerConnection, RTCRtpReceiver,
+                    RTCSessionDescription)
 from aiortc.mediastreams import MediaStreamError
+from aiortc.rtp import RtcpSrPacket
 
 SAMPLE_STEP = 8  # every eighth sample is enough to tell a tone from silence
 
@@ -81,6 +83,50 @@ class Track:
 
     def mark(self):
         self.longest_gap = 0.0
+
+
+class Wire:
+    """What came of one receiver before it was decoded: its SSRCs, and how late its newest packet was
+    by its timestamp and the newest sender report."""
+
+    def __init__(self, kind):
+        self.hz = 90000 if kind == "video" else 48000
+        self.ssrcs = set()
+        self.report = None
+        self.newest = None
+
+    def take(self, packet):
+        self.ssrcs.add(packet.ssrc)
+        self.newest = (packet.timestamp, time.monotonic())
+
+    def take_report(self, packet):
+        if isinstance(packet, RtcpSrPacket):
+            self.report = (packet.sender_info.ntp_timestamp / 2**32, packet.sender_info.rtp_timestamp)
+
+    def late_s(self):
+        if not self.report or not self.newest:
+            return 0
+        since = (self.newest[0] - self.report[1] + 2**31) % 2**32 - 2**31
+        return self.newest[1] - (self.report[0] + since / self.hz)
+
+
+def watch_wire():
+    """Read along what every receiver is given."""
+    rtp, rtcp = RTCRtpReceiver._handle_rtp_packet, RTCRtpReceiver._handle_rtcp_packet
+
+    def wire(receiver):
+        if not hasattr(receiver, "wire"):
+            receiver.wire = Wire(receiver.track.kind if receiver.track else "video")
+        return receiver.wire
+
+    async def on_rtp(self, packet, arrival_time_ms):
+        wire(self).take(packet)
+        await rtp(self, packet, arrival_time_ms)
+
+    async def on_rtcp(self, packet):
+        wire(self).take_report(packet)
+        await rtcp(self, packet)
+    RTCRtpReceiver._handle_rtp_packet, RTCRtpReceiver._handle_rtcp_packet = on_rtp, on_rtcp
 
 
 class Viewer:
@@ -142,7 +188,7 @@ class Viewer:
 
     async def stats(self):
         nothing = {"count": 0, "energy": 0.0, "size": None, "longest_gap_s": 0.0, "received": 0,
-                   "lost": 0, "first_ms": None}
+                   "lost": 0, "first_ms": None, "ssrcs": 0, "late_s": 0}
         out = {"viewer": self.number, "state": self.pc.connectionState, "dtls": None,
                "video": dict(nothing), "audio": dict(nothing)}
         for receiver in self.pc.getReceivers():
@@ -155,6 +201,8 @@ class Viewer:
                 out[kind]["first_ms"] = round((track.first - self.posted) * 1000)
             out[kind].update(count=track.count, energy=track.energy, size=track.size,
                              longest_gap_s=round(track.longest_gap, 3))
+            if hasattr(receiver, "wire"):
+                out[kind].update(ssrcs=len(receiver.wire.ssrcs), late_s=receiver.wire.late_s())
             for report in (await receiver.getStats()).values():
                 if report.type == "inbound-rtp":
                     out[kind]["received"] += report.packetsReceived
@@ -220,6 +268,7 @@ async def main():
     parser.add_argument("--apart", type=float, default=0, help="seconds between two joins")
     parser.add_argument("--nominate", action="store_true", help="in every check, once a second")
     options = parser.parse_args()
+    watch_wire()
     if options.nominate:
         nominate_always()
     timeout = aiohttp.ClientTimeout(total=10)

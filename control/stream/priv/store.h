@@ -49,6 +49,23 @@ static inline struct stream_entry *stream_entry(struct stream *s)
 	return (struct stream_entry *)s;
 }
 
+// A stream's legs that have ports: the primary's, then the backup's.
+enum { STREAM_WANT_LEGS = 2 * LEG_COUNT };
+
+static inline struct stream_leg_want *stream_want_leg(const struct stream_want *want, int i)
+{
+	const struct stream_leg_want *legs = i < LEG_COUNT ? want->legs : want->backup.legs;
+
+	return (struct stream_leg_want *)(uintptr_t)&legs[i % LEG_COUNT];
+}
+
+static inline const char *stream_want_leg_name(int i)
+{
+	static const char *const names[] = { "video", "audio", "backup.video", "backup.audio" };
+
+	return names[i];
+}
+
 // ---- stream_slot.c: slots, ports and what stands in the region ---------------------------------
 
 // Take a free slot, the preferred one where that is free, and choose the owner.
@@ -132,6 +149,23 @@ void stream_file_close(struct stream_store *);
 int stream_want_read(const struct conf *, const json_t *body, struct stream_want *out,
 	char error[STREAM_ERROR_MAX]);
 
+// Read allowed_sources, of which where is the path.
+int stream_sources_read(const json_t *list, const char *where, uint8_t *n,
+	struct region_source out[REGION_MAX_SOURCES], char error[STREAM_ERROR_MAX]);
+
+// Say in error what was expected where. Return: -EINVAL.
+int stream_refuse_member(
+	const char *where, const char *expected, const json_t *found, char error[STREAM_ERROR_MAX]);
+
+// ---- stream_backup.c: the second source --------------------------------------------------------
+
+// Read backup and source of a body of which want has the rest.
+int stream_backup_read(const struct conf *, const json_t *body, struct stream_want *want,
+	char error[STREAM_ERROR_MAX]);
+
+// The same again, for the file. Return: a new object; NULL no memory.
+json_t *stream_backup_text(const struct stream_backup_want *);
+
 // ---- stream_group.c: the kernel is a member of every group that a leg names --------------------
 
 // The data plane's port as the kernel knows it: the interface itself, or its end of the port.
@@ -166,7 +200,7 @@ json_t *stream_sprop_text(const struct stream_sprop *);
 
 // allowed_sources as PUT takes them.
 // Return: a new array; NULL no memory.
-json_t *stream_sources(const struct stream_want *);
+json_t *stream_sources(const struct region_source *, uint8_t n);
 
 // ---- stream_text.c: what describe says in words ------------------------------------------------
 

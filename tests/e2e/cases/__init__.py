@@ -18,6 +18,7 @@ _MODULES = (
     "playback",
     "starts",
     "quality",
+    "sources",
     "workers",
     "own_nic",
     "load",

@@ -106,7 +106,9 @@ static void a_silent_stream_is_waiting(void **state)
 	expect_text(doc,
 		"{\"id\":\"cam\",\"slot\":0,\"viewers\":0,\"max_peers\":40,\"require_live\":false,"
 		"\"instant_start\":true,\"feedback\":\"auto\",\"live\":false,"
-		"\"allowed_sources\":[\"198.18.77.2\",\"fd77::/64\"],\"legs\":{"
+		"\"allowed_sources\":[\"198.18.77.2\",\"fd77::/64\"],"
+		"\"source\":{\"active\":\"primary\",\"pick\":\"auto\",\"switches\":0,"
+		"\"switched_ms\":null},\"backup\":null,\"legs\":{"
 		"\"video\":{\"state\":\"waiting\",\"port\":20000,\"rtcp_port\":20001,"
 		"\"group\":null,\"payload_type\":96,\"codec\":\"H264\",\"packets\":0,\"bytes\":0,"
 		"\"frames\":0,"
@@ -193,7 +195,7 @@ static void a_playing_leg_shows_what_comes(void **state)
 		.profile_level_id = { 0x64, 0, 0x2a } };
 	assert_int_equal(net_ip_parse("fd77::2", &leg->source), 0);
 	leg->source.port_be = htons(5000);
-	link_region(r->link)->streams[0].norm[LEG_VIDEO].last_rx_ns = region_now_ns() - 70000000;
+	link_region(r->link)->streams[0].legs[LEG_VIDEO].last_rx_ns = region_now_ns() - 70000000;
 	doc = stream_describe(s);
 	assert_int_equal(json_unpack(doc, "{s:{s:{s:s,s:s,s:s,s:I,s:I}}}", "legs", "video", "state",
 				 &state_text, "profile_level_id", &profile, "source", &source,

@@ -38,9 +38,11 @@ static const struct {
 	{ "{}", "body: expected video, audio or both, found neither" },
 	{ "{\"max_peers\":3}", "body: expected video, audio or both, found neither" },
 	{ "{\"vidoe\":{}}", "vidoe: no such member; expected video, audio, max_peers, "
-			    "require_live, instant_start, feedback or allowed_sources" },
+			    "require_live, instant_start, feedback, allowed_sources, backup or "
+			    "source" },
 	{ "{\"a\\nb\\u00e9\":{}}", "a?b??: no such member; expected video, audio, max_peers, "
-				   "require_live, instant_start, feedback or allowed_sources" },
+				   "require_live, instant_start, feedback, allowed_sources, "
+				   "backup or source" },
 	{ "{\"video\":{\"stereo\":true}}",
 		"video.stereo: no such member; expected port, payload_type, codec, group, "
 		"profile_level_id, sprop_parameter_sets or refuse_b_frames" },
@@ -289,7 +291,8 @@ static void long_words_are_cut(void **state)
 	assert_int_equal(parse(body, &want, error), -EINVAL);
 	assert_string_equal(error,
 		"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx: no such member; expected video, audio, "
-		"max_peers, require_live, instant_start, feedback or allowed_sources");
+		"max_peers, require_live, instant_start, feedback, allowed_sources, backup or "
+		"source");
 	snprintf(body, sizeof(body), "{\"video\":{\"codec\":\"%s\"}}", word);
 	assert_int_equal(parse(body, &want, error), -EINVAL);
 	assert_string_equal(error,
