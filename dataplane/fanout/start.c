@@ -25,6 +25,7 @@ enum {
 	FRAME_MIN_US = 1000,	 // decoders take about a thousand small pictures a second
 	LONGEST_MS = 3000,	 // a group that takes longer to send is not worth it
 	SILENT_MS = 500,	 // nothing came for so long: nothing is foreseen
+	INTERVAL_MS = 40,	 // between frames, where none came yet since a source took over
 	SETTLE_MS = 2,		 // until all workers know that this one has viewers
 	AGAIN_MS = 1000,	 // between two starts on demand; doubles,
 	AGAIN_CALM_MS = 10000,	 // until there was none for so long
@@ -62,6 +63,8 @@ static void note_frame(struct pictures *g, const struct history_meta *m)
 		return;
 	g->even_frame = m->frame;
 	g->even_ts = m->ts;
+	g->even_bytes = g->bytes;
+	g->even_ns = m->rx_ns;
 }
 
 // Each packet is looked at once, whoever comes how often.
@@ -74,6 +77,7 @@ static void count_on(const struct history *h, struct pictures *g, uint64_t newes
 	if (g->end == g->key) {
 		g->frame = g->even_frame = key.frame;
 		g->ts = g->even_ts = key.ts;
+		g->even_ns = key.rx_ns;
 	}
 	for (; g->end <= newest; g->end++) {
 		if (history_look(h, g->end, &m) < 0)
@@ -118,9 +122,12 @@ static uint64_t ns_to_ticks(uint64_t ns)
 
 // How long the group takes behind its key frame, with what comes in meanwhile.
 static uint64_t pace_of(
-	const struct pictures *g, uint64_t bytes_per_s, uint32_t frames, uint64_t age_ns)
+	const struct pictures *g, uint64_t bytes_per_s, uint32_t frames, uint64_t now_ns)
 {
-	uint64_t live = age_ns ? g->bytes * NS_A_SECOND / age_ns : 0;
+	uint64_t even_ns = now_ns - g->even_ns;
+	// What a source that took over sent all at once says nothing of what it will send.
+	bool any = g->frame != g->even_frame && even_ns;
+	uint64_t live = any ? (g->bytes - g->even_bytes) * NS_A_SECOND / even_ns : 0;
 	uint64_t spare = live < bytes_per_s / 4 * 3 ? bytes_per_s - live : bytes_per_s / 4;
 
 	return RTE_MAX((g->bytes - g->key_bytes) * NS_A_SECOND / spare,
@@ -136,11 +143,16 @@ static int foresee(struct plan *p, const struct pictures *g, const struct histor
 	struct start *s = &p->start;
 	uint32_t frames = newest->frame - g->even_frame, span = newest->ts - g->even_ts, more;
 	uint64_t since_ns = now_ns - newest->rx_ns, key_ns = s->pace_from_ns - now_ns;
-	uint64_t interval_ns, drawn;
+	uint64_t interval_ns = INTERVAL_MS * (uint64_t)NS_PER_MS, drawn;
 
-	if ((int32_t)frames <= 0 || (int32_t)span <= 0)
+	// A group of a source that took over, and nothing since: whoever asks again gets it now.
+	if (frames == 0 && again)
 		return -ERANGE;
-	interval_ns = ticks_to_ns(span) / frames;
+	if (frames != 0) {
+		if ((int32_t)frames < 0 || (int32_t)span <= 0)
+			return -ERANGE;
+		interval_ns = ticks_to_ns(span) / frames;
+	}
 	if (interval_ns == 0)
 		return -ERANGE;
 	if (since_ns > SILENT_MS * (uint64_t)NS_PER_MS) {
@@ -201,7 +213,7 @@ static int make_plan(struct worker *w, uint16_t stream, bool again, struct plan 
 	if (g.key_bytes > BURST_BYTES)
 		s->pace_from_ns += (g.key_bytes - BURST_BYTES) * NS_A_SECOND / bytes_per_s;
 	if (newest.frame != key.frame) {
-		s->pace_ns = pace_of(&g, bytes_per_s, newest.frame - key.frame, age_ns);
+		s->pace_ns = pace_of(&g, bytes_per_s, newest.frame - key.frame, w->now_ns);
 		if (s->pace_ns > LONGEST_MS * (uint64_t)NS_PER_MS)
 			return -EFBIG;
 		rc = foresee(&p, &g, &newest, w->now_ns, again);

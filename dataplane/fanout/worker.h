@@ -106,9 +106,10 @@ struct pictures {
 	// The newest frame, and the one since which they lie as the source says: a source that took
 	// over has those before drawn together.
 	uint32_t frame, ts, even_frame, even_ts;
+	uint64_t even_bytes, even_ns; // before that one, and when it came
 };
 
-// The video leg's source, where it can hear us.
+// A source of the video leg, where it can hear us.
 struct upstream {
 	struct net_path path; // from our port to where its RTCP came from
 	bool known;

@@ -1,0 +1,278 @@
+// A stream with two sources on whole workers: what viewers get over a take-over, whenever they
+// came. It is opened with libsrtp2. Checklist: F2, F9, F20.
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/unit/fanout/edge_kit.h"
+
+enum {
+	FRAME_MS = 5,
+	FRAME_TICKS = 90 * FRAME_MS,
+	FAILOVER_MS = 50,
+	BACKUP_PORT = 21000,
+	PAYLOAD_BYTES = 300,
+	IDR = 0x65,
+	SLICE = 0x41,
+	NS_PER_MS = 1000000,
+};
+
+// A source's video: each picture is two packets, which say whose they are, and of which picture.
+struct source {
+	enum region_role role;
+	uint16_t seq;
+	uint32_t ts;
+	uint32_t n; // pictures so far
+};
+
+static struct source sources[REGION_ROLE_COUNT];
+
+static void send_packet(struct source *s, uint8_t nal, bool marker)
+{
+	const struct net_addr from = kit_addr("198.18.77.3", (uint16_t)(7000 + s->role));
+	const uint32_t ts = htonl(s->ts), ssrc = htonl(0xabc0u + s->role);
+	uint8_t pkt[12 + PAYLOAD_BYTES] = { 0x80, (uint8_t)(KIT_VIDEO_PT | marker << 7),
+		(uint8_t)(s->seq >> 8), (uint8_t)s->seq };
+
+	memcpy(pkt + 4, &ts, 4);
+	memcpy(pkt + 8, &ssrc, 4);
+	pkt[12] = nal;
+	pkt[13] = 0x80; // first_mb_in_slice 0
+	pkt[14] = (uint8_t)s->role;
+	memcpy(pkt + 15, &s->n, 4);
+	s->seq++;
+	kit_feed(0, &from, s->role == REGION_PRIMARY ? KIT_VIDEO_PORT : BACKUP_PORT, pkt,
+		sizeof(pkt));
+}
+
+static void send_picture(struct source *s, bool key)
+{
+	s->n++;
+	s->ts += FRAME_TICKS;
+	send_packet(s, key ? IDR : SLICE, false);
+	send_packet(s, key ? IDR : SLICE, true);
+}
+
+static int setup(void **state)
+{
+	struct region_stream_conf *conf;
+
+	if (kit_setup(state) < 0)
+		return -1;
+	kit.conf.media.start_mbps = 50;
+	kit.conf.media.start_max_ms = 12000;
+	kit.conf.ingest.failover_ms = FAILOVER_MS;
+	conf = kit_stream_fill(0, 0);
+	conf->legs[LEG_AUDIO].present = 0;
+	conf->backup[LEG_VIDEO] = conf->legs[LEG_VIDEO];
+	conf->backup[LEG_VIDEO].port = BACKUP_PORT;
+	for (int role = 0; role < REGION_ROLE_COUNT; role++)
+		sources[role] = (struct source){
+			.role = role, .seq = 65000, .ts = 77777777u * (unsigned int)(role + 1)
+		};
+	return kit_stream_set(0);
+}
+
+static const struct region_sources_state *pair(void)
+{
+	return &kit.region.streams[0].sources;
+}
+
+static struct region_peer_leg_state *state_of(uint16_t slot)
+{
+	return &kit.region.peers[slot].state.legs[LEG_VIDEO];
+}
+
+// ---- viewers -----------------------------------------------------------------------------------
+
+static struct viewer {
+	struct kit_viewer v;
+	uint16_t slot;
+	uint16_t worker;
+	bool any, in_picture;
+	uint16_t seq; // next
+	uint32_t ts;
+	uint8_t role; // of the newest packet
+	uint32_t picture;
+	unsigned int n_keys, n_sets;
+	uint8_t sets[64]; // the newest
+	int sets_bytes;
+} viewers[KIT_PEERS];
+
+static unsigned int n_viewers;
+
+static struct viewer *join(uint16_t worker)
+{
+	struct viewer *v = &viewers[n_viewers];
+
+	*v = (struct viewer){ .slot = (uint16_t)n_viewers++, .worker = worker };
+	kit_peer_add(v->slot, 0, worker, SRTP_PROFILE_GCM128);
+	kit_viewer_init(&v->v, v->slot);
+	v->seq = v->v.conf->legs[LEG_VIDEO].seq_base;
+	return v;
+}
+
+static int teardown(void **state)
+{
+	while (n_viewers)
+		kit_viewer_fini(&viewers[--n_viewers].v);
+	return kit_teardown(state);
+}
+
+#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+// One sequence, time that rises, pictures of a source in their order, and whole.
+static void look(struct viewer *v, const uint8_t *pkt, int bytes)
+{
+	uint32_t ts = ntohl(*(const uint32_t *)(pkt + 4)) - v->v.conf->legs[LEG_VIDEO].ts_base;
+	int off = pkt[0] & 0x10 ? 16 + 4 * (pkt[14] << 8 | pkt[15]) : 12;
+	const uint8_t *payload = pkt + off;
+	uint32_t picture;
+
+	assert_int_equal(pkt[2] << 8 | pkt[3], v->seq++);
+	if (v->in_picture)
+		assert_int_equal(ts, v->ts);
+	else if (v->any)
+		assert_true((int32_t)(ts - v->ts) > 0);
+	v->ts = ts;
+	v->in_picture = !(pkt[1] >> 7);
+	if (bytes - off < PAYLOAD_BYTES) {
+		v->n_sets++;
+		v->sets_bytes = bytes - off;
+		assert_true(v->sets_bytes <= (int)sizeof(v->sets));
+		memcpy(v->sets, payload, (size_t)v->sets_bytes);
+		return;
+	}
+	memcpy(&picture, payload + 3, 4);
+	if (!v->any || payload[2] != v->role)
+		assert_int_equal(payload[0], IDR);
+	else
+		assert_in_range(picture - v->picture, 0, 1);
+	v->n_keys += payload[0] == IDR;
+	v->any = true;
+	v->role = payload[2];
+	v->picture = picture;
+}
+
+static void look_all(void)
+{
+	uint8_t pkt[KIT_PKT_BYTES];
+	int bytes;
+
+	for (unsigned int i = 0; i < n_viewers; i++) {
+		struct viewer *v = &viewers[i];
+
+		while ((bytes = kit_sent_to(v->worker, &v->v.addr, pkt)) > 0) {
+			assert_int_equal(srtp_unprotect(v->v.in, pkt, &bytes), srtp_err_status_ok);
+			look(v, pkt, bytes);
+		}
+	}
+}
+
+// Every source of the mask sends a picture each FRAME_MS, in real time, until that is over.
+static void play(unsigned int roles, unsigned int ms)
+{
+	uint64_t from = region_now_ns(), next = from, now;
+
+	while ((now = region_now_ns()) - from < ms * (uint64_t)NS_PER_MS) {
+		for (int role = 0; now >= next && role < REGION_ROLE_COUNT; role++)
+			if (roles >> role & 1)
+				send_picture(&sources[role], false);
+		if (now >= next)
+			next += FRAME_MS * NS_PER_MS;
+		kit_step(0);
+		kit_step(1);
+		look_all();
+		usleep(100);
+	}
+}
+
+enum { PRIMARY = 1 << REGION_PRIMARY, BACKUP = 1 << REGION_BACKUP, BOTH = PRIMARY | BACKUP };
+
+static void begin_groups(unsigned int roles)
+{
+	for (int role = 0; role < REGION_ROLE_COUNT; role++)
+		if (roles >> role & 1)
+			send_picture(&sources[role], true);
+	kit_step(0);
+	kit_step(1);
+	look_all();
+}
+
+static void play_until_the_backup_does(void)
+{
+	for (int i = 0; i < 100 && pair()->active == REGION_PRIMARY; i++)
+		play(BACKUP, 1);
+	assert_int_equal(pair()->active, REGION_BACKUP);
+}
+
+static void check_live(enum region_role role)
+{
+	for (unsigned int i = 0; i < n_viewers; i++) {
+		const struct viewer *v = &viewers[i];
+
+		assert_int_equal(v->role, role);
+		assert_int_equal(v->picture, sources[role].n);
+		assert_int_equal(
+			kit.workers[v->worker].peers[v->slot]->legs[LEG_VIDEO].catching, 0);
+	}
+}
+
+// ---- a take-over -------------------------------------------------------------------------------
+
+// Whoever comes while the backup's group is being sent, and in the picture's time after it, is
+// shown that group at once.
+static void viewers_join_while_a_backup_is_fed(void **state)
+{
+	begin_groups(BOTH);
+	play(BOTH, 300);
+	join(0);
+	play(BOTH, 100);
+	play_until_the_backup_does();
+	for (int i = 0; i < 12; i++) {
+		struct viewer *v = join(i % 2);
+
+		for (int k = 0; k < 4; k++)
+			play(0, 1);
+		assert_int_equal(state_of(v->slot)->starts_instant, 1);
+		assert_int_equal(v->role, v->any ? v->role : REGION_BACKUP);
+		assert_int_equal(v->n_keys, 2); // its two packets
+		play(0, 6);
+	}
+	play(BACKUP, 500);
+	check_live(REGION_BACKUP);
+}
+
+// Those who are on their way to live when the source changes: their time goes on, whatever was
+// foreseen.
+static void viewers_catch_up_over_a_switch(void **state)
+{
+	kit.conf.media.start_mbps = 4; // a while
+	begin_groups(BOTH);
+	play(BOTH, 300);
+	for (int i = 0; i < 5; i++) {
+		join(i % 2);
+		play(BOTH, 20);
+	}
+	for (int i = 0; i < 5; i++) {
+		join(i % 2);
+		play(BACKUP, 10);
+	}
+	play_until_the_backup_does();
+	for (int i = 0; i < 3; i++) {
+		join(i % 2);
+		play(BACKUP, 30);
+	}
+	play(BACKUP, 1500);
+	check_live(REGION_BACKUP);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(viewers_join_while_a_backup_is_fed),
+		test(viewers_catch_up_over_a_switch),
+	};
+
+	return cmocka_run_group_tests(tests, kit_group_setup, kit_group_teardown);
+}
