@@ -225,15 +225,17 @@ static void write_waits(const struct api *api, FILE *out)
 static void write_sources(const struct api *api, FILE *out)
 {
 	static const struct metric switches = METRIC_COUNTS("millrace_stream_source_switches_total",
-		"Times that the other source of a stream took over.", "stream");
+		"Times that the other source of a stream took over, by why.", "stream", "reason");
 	static const struct metric active = METRIC_TELLS("millrace_stream_source_active",
 		"Which source of a stream with a backup plays.", "stream", "source");
 
 	exposition_head(out, &switches);
 	for (const struct stream *s = stream_first(api->streams); s; s = s->next)
-		if (s->want.backup.present && stream_shared(s))
-			exposition_count(out, &switches, METRIC_VALUES(s->id),
-				stream_shared(s)->sources.switches);
+		for (int why = 0; stream_shared(s) && why < REGION_SWITCH_COUNT; why++)
+			if (s->want.backup.present)
+				exposition_count(out, &switches,
+					METRIC_VALUES(s->id, region_switch_name(why)),
+					stream_shared(s)->sources.switches[why]);
 	exposition_head(out, &active);
 	for (const struct stream *s = stream_first(api->streams); s; s = s->next)
 		for (int role = 0; s->want.backup.present && role < REGION_ROLE_COUNT; role++)

@@ -563,7 +563,7 @@ uint32_t stream_leg_load(const struct stream *s, enum leg_kind leg)
 {
 	// 2.5 Mbit/s in packets of 1200 bytes; Opus, a packet each 20 ms.
 	static const uint32_t usual[LEG_COUNT] = { [LEG_VIDEO] = 260, [LEG_AUDIO] = 50 };
-	double rate = s->rates[leg].packet_rate;
+	double rate = s->rates[stream_active(s)][leg].packet_rate;
 
 	if (!s->want.legs[leg].present)
 		return 0;
@@ -586,8 +586,12 @@ void stream_store_sample(struct stream_store *store, uint64_t now_ms)
 	for (struct stream *s = store->first; s; s = s->next) {
 		const struct region_stream *shared = stream_shared(s);
 
-		for (int leg = 0; leg < LEG_COUNT; leg++)
-			sample_leg(&s->rates[leg], shared ? &shared->legs[leg] : &nothing, seconds);
+		for (int leg = 0; leg < LEG_COUNT; leg++) {
+			sample_leg(&s->rates[REGION_PRIMARY][leg],
+				shared ? &shared->legs[leg] : &nothing, seconds);
+			sample_leg(&s->rates[REGION_BACKUP][leg],
+				shared ? &shared->backup[leg] : &nothing, seconds);
+		}
 	}
 	store->sampled_ms = now_ms;
 }

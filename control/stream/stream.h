@@ -38,7 +38,8 @@ struct stream_sprop {
 // The second source of a stream, which has the same legs.
 struct stream_backup_want {
 	bool present;
-	struct stream_leg_want legs[LEG_COUNT]; // port, payload type and group
+	struct stream_leg_want legs[LEG_COUNT]; // port, payload type, group and profile
+	struct stream_sprop sprop;
 	uint8_t n_sources;
 	struct region_source sources[REGION_MAX_SOURCES];
 	bool failback;
@@ -73,7 +74,7 @@ struct stream {
 	bool leaving;		 // being removed: no new viewer
 	struct stream_want want; // ports filled in
 	uint32_t n_peers;	 // reserved and playing; stream_peer_added and _gone count
-	struct stream_rate rates[LEG_COUNT];
+	struct stream_rate rates[REGION_ROLE_COUNT][LEG_COUNT];
 	struct stream_quality quality; // its viewers'
 	struct stream_store *store;
 	struct stream *next;
@@ -139,6 +140,11 @@ uint64_t stream_wait_max_ns(const struct region_wait *);
 
 // The source that plays; the primary where there is but one.
 enum region_role stream_active(const struct stream *);
+
+// What was asked of a source's leg, and what came of it.
+const struct stream_leg_want *stream_leg_of(const struct stream *, enum region_role, enum leg_kind);
+const struct region_leg_state *stream_leg_state(
+	const struct region_stream *, enum region_role, enum leg_kind);
 
 // Return: "primary", "backup"; and of a pick "auto", "primary", "backup".
 const char *stream_role_name(enum region_role);

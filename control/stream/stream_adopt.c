@@ -46,12 +46,25 @@ static void read_leg(
 	memcpy(want->sources, leg->sources, sizeof(want->sources));
 }
 
+static int read_sprop(const struct region_sprop *from, struct stream_sprop *out)
+{
+	uint8_t profile[3];
+
+	if (from->bytes > sizeof(out->units))
+		return -EINVAL;
+	out->bytes = from->bytes;
+	memcpy(out->units, from->units, from->bytes);
+	return out->bytes ? stream_sprop_check(out, profile) : 0;
+}
+
 static int read_backup(
 	const struct conf *conf, const struct region_stream_conf *slot, struct stream_want *want)
 {
 	struct stream_backup_want *out = &want->backup;
 
-	if (slot->pick > REGION_PICK_BACKUP)
+	if (slot->pick > REGION_PICK_BACKUP ||
+		read_sprop(&slot->sprop[REGION_BACKUP], &out->sprop) < 0 ||
+		(out->sprop.bytes && !slot->backup[LEG_VIDEO].present))
 		return -EINVAL;
 	for (int leg = 0; leg < LEG_COUNT; leg++) {
 		const struct region_leg_conf *from = &slot->backup[leg];
@@ -64,7 +77,11 @@ static int read_backup(
 		out->legs[leg] = (struct stream_leg_want){ .present = true,
 			.port = from->port,
 			.payload_type = from->payload_type,
-			.group = from->group };
+			.group = from->group,
+			.profile_known = from->profile_known,
+			.refuse_b_frames = leg == LEG_VIDEO && from->refuse_b_frames,
+			.stereo = from->stereo };
+		memcpy(out->legs[leg].profile_level_id, from->profile_level_id, 3);
 		out->n_sources = from->n_sources;
 		memcpy(out->sources, from->sources, sizeof(out->sources));
 		out->failback = slot->failback != 0;
@@ -72,17 +89,6 @@ static int read_backup(
 		want->pick = slot->pick;
 	}
 	return 0;
-}
-
-static int read_sprop(const struct region_stream_conf *slot, struct stream_want *want)
-{
-	uint8_t profile[3];
-
-	if (!slot->legs[LEG_VIDEO].present || slot->sprop_bytes > sizeof(want->sprop.units))
-		return -EINVAL;
-	want->sprop.bytes = slot->sprop_bytes;
-	memcpy(want->sprop.units, slot->sprop, slot->sprop_bytes);
-	return stream_sprop_check(&want->sprop, profile);
 }
 
 // Return: 0; -EINVAL it does not add up, -EEXIST a port is another stream's.
@@ -103,7 +109,8 @@ static int read_slot(const struct stream_store *store, const struct region_strea
 		!leg_adds_up(store->conf, audio) ||
 		(video->present && audio->present && video->port == audio->port))
 		return -EINVAL;
-	if (slot->sprop_bytes && read_sprop(slot, &want) < 0)
+	if (read_sprop(&slot->sprop[REGION_PRIMARY], &want.sprop) < 0 ||
+		(want.sprop.bytes && !video->present))
 		return -EINVAL;
 	read_leg(video, LEG_VIDEO, &want);
 	read_leg(audio, LEG_AUDIO, &want);

@@ -21,6 +21,18 @@ enum region_role stream_active(const struct stream *s)
 		       : REGION_PRIMARY;
 }
 
+const struct stream_leg_want *stream_leg_of(
+	const struct stream *s, enum region_role role, enum leg_kind leg)
+{
+	return role == REGION_BACKUP ? &s->want.backup.legs[leg] : &s->want.legs[leg];
+}
+
+const struct region_leg_state *stream_leg_state(
+	const struct region_stream *shared, enum region_role role, enum leg_kind leg)
+{
+	return role == REGION_BACKUP ? &shared->backup[leg] : &shared->legs[leg];
+}
+
 const char *stream_role_name(enum region_role role)
 {
 	return role == REGION_BACKUP ? "backup" : "primary";
@@ -35,11 +47,27 @@ const char *stream_pick_name(enum region_pick pick)
 
 // ---- PUT ---------------------------------------------------------------------------------------
 
+// A backup that says nothing of its profile and parameter sets has the primary's.
+static void inherit_sets(struct stream_want *want, const struct stream_want *read)
+{
+	struct stream_leg_want *leg = &want->backup.legs[LEG_VIDEO];
+
+	want->backup.sprop = read->sprop;
+	if (leg->profile_known)
+		return;
+	leg->profile_known = want->legs[LEG_VIDEO].profile_known;
+	memcpy(leg->profile_level_id, want->legs[LEG_VIDEO].profile_level_id, 3);
+	want->backup.sprop = want->sprop;
+}
+
 // A backup's leg is what the primary's is, but for where it comes in; so it is read as one.
 static int read_leg(const struct conf *conf, const json_t *body, enum leg_kind kind,
 	struct stream_want *want, char error[STREAM_ERROR_MAX])
 {
-	static const char *const names[] = { "port", "payload_type", "group" };
+	// Of video: the rest too.
+	static const char *const names[] = { "port", "payload_type", "group", "profile_level_id",
+		"sprop_parameter_sets" };
+	const size_t n_names = kind == LEG_VIDEO ? 5 : 3;
 	json_t *leg = json_object_get(body, leg_name(kind)), *alone;
 	struct stream_leg_want *out = &want->backup.legs[kind];
 	char inner[STREAM_ERROR_MAX], where[WHERE_MAX_BYTES];
@@ -56,12 +84,14 @@ static int read_leg(const struct conf *conf, const json_t *body, enum leg_kind k
 	json_object_foreach (leg, key, value) {
 		size_t i = 0;
 
-		while (i < 3 && strcmp(names[i], key) != 0)
+		while (i < n_names && strcmp(names[i], key) != 0)
 			i++;
-		if (i < 3)
+		if (i < n_names)
 			continue;
 		snprintf(error, STREAM_ERROR_MAX,
-			"%s: expected no other members than port, payload_type and group", where);
+			"%s: expected no other members than port, payload_type%s", where,
+			kind == LEG_VIDEO ? ", group, profile_level_id and sprop_parameter_sets"
+					  : " and group");
 		return -EINVAL;
 	}
 	if (!want->legs[kind].present)
@@ -77,6 +107,10 @@ static int read_leg(const struct conf *conf, const json_t *body, enum leg_kind k
 	*out = read.legs[kind];
 	if (!json_object_get(leg, "payload_type"))
 		out->payload_type = want->legs[kind].payload_type;
+	out->refuse_b_frames = want->legs[kind].refuse_b_frames;
+	out->stereo = want->legs[kind].stereo;
+	if (kind == LEG_VIDEO)
+		inherit_sets(want, &read);
 	for (int i = 0; i < LEG_COUNT + (int)kind; i++) {
 		const struct stream_leg_want *other = stream_want_leg(want, i);
 
@@ -173,12 +207,20 @@ int stream_backup_read(const struct conf *conf, const json_t *body, struct strea
 
 // ---- the file ----------------------------------------------------------------------------------
 
-static json_t *leg_text(const struct stream_leg_want *leg)
+static json_t *leg_text(const struct stream_leg_want *leg, const struct stream_sprop *sprop)
 {
 	json_t *out = json_pack("{s:i, s:i}", "port", leg->port, "payload_type", leg->payload_type);
+	const uint8_t *p = leg->profile_level_id;
+	int rc = 0;
 
-	if (leg->group.family == NET_NONE ||
-		stream_json_put(out, "group", stream_group_text(&leg->group)) == 0)
+	if (leg->group.family != NET_NONE)
+		rc |= stream_json_put(out, "group", stream_group_text(&leg->group));
+	if (leg->profile_known)
+		rc |= stream_json_put(
+			out, "profile_level_id", json_sprintf("%02x%02x%02x", p[0], p[1], p[2]));
+	if (sprop && sprop->bytes)
+		rc |= stream_json_put(out, "sprop_parameter_sets", stream_sprop_text(sprop));
+	if (rc == 0)
 		return out;
 	json_decref(out);
 	return NULL;
@@ -191,7 +233,8 @@ json_t *stream_backup_text(const struct stream_backup_want *want)
 
 	for (int leg = 0; leg < LEG_COUNT; leg++)
 		if (want->legs[leg].present)
-			rc |= stream_json_put(out, leg_name(leg), leg_text(&want->legs[leg]));
+			rc |= stream_json_put(out, leg_name(leg),
+				leg_text(&want->legs[leg], leg == LEG_VIDEO ? &want->sprop : NULL));
 	rc |= stream_json_put(
 		out, "allowed_sources", stream_sources(want->sources, want->n_sources));
 	rc |= stream_json_put(out, "failback", json_string(want->failback ? "auto" : "manual"));

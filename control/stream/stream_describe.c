@@ -100,11 +100,9 @@ static int put_rates(json_t *out, const struct stream_rate *rate)
 	       stream_json_put(out, "frame_rate", json_real(rate->frame_rate));
 }
 
-static int put_video(
-	json_t *out, const struct stream_want *all, const struct region_leg_state *state)
+static int put_video(json_t *out, const struct stream_leg_want *want,
+	const struct stream_sprop *sprop, const struct region_leg_state *state)
 {
-	const struct stream_leg_want *want = &all->legs[LEG_VIDEO];
-
 	return stream_json_put(out, "key_frames", integer(state->key_frames)) |
 	       stream_json_put(out, "key_requests", integer(state->key_requests)) |
 	       stream_json_put(out, "parameter_sets_added", integer(state->sets_added)) |
@@ -114,14 +112,14 @@ static int put_video(
 	       stream_json_put(out, "key_frame_interval_ms",
 		       state->key_interval_ms ? integer(state->key_interval_ms) : json_null()) |
 	       stream_json_put(out, "profile_level_id", profile(want, state)) |
-	       stream_json_put(out, "sprop_parameter_sets", stream_sprop_text(&all->sprop)) |
+	       stream_json_put(out, "sprop_parameter_sets", stream_sprop_text(sprop)) |
 	       stream_json_put(out, "refuse_b_frames", json_boolean(want->refuse_b_frames));
 }
 
-static int put_leg(json_t *out, const struct stream *s, enum leg_kind leg,
+static int put_leg(json_t *out, const struct stream *s, enum region_role role, enum leg_kind leg,
 	const struct region_leg_state *state)
 {
-	const struct stream_leg_want *want = &s->want.legs[leg];
+	const struct stream_leg_want *want = stream_leg_of(s, role, leg);
 	int rc = 0;
 
 	rc |= stream_json_put(out, "state", json_string(leg_state(state)));
@@ -132,9 +130,10 @@ static int put_leg(json_t *out, const struct stream *s, enum leg_kind leg,
 	rc |= stream_json_put(out, "payload_type", integer(want->payload_type));
 	rc |= stream_json_put(out, "codec", json_string(leg_codec(leg)));
 	rc |= put_counts(out, state);
-	rc |= put_rates(out, &s->rates[leg]);
+	rc |= put_rates(out, &s->rates[role][leg]);
 	if (leg == LEG_VIDEO)
-		rc |= put_video(out, &s->want, state);
+		rc |= put_video(out, want,
+			role == REGION_BACKUP ? &s->want.backup.sprop : &s->want.sprop, state);
 	else
 		rc |= stream_json_put(out, "stereo", json_boolean(want->stereo || state->stereo));
 	rc |= stream_json_put(out, "source", sender(state));
@@ -144,10 +143,10 @@ static int put_leg(json_t *out, const struct stream *s, enum leg_kind leg,
 	rc |= stream_json_put(out, "clock_drift_ppm",
 		state->drift_known ? json_integer(state->drift_ppm) : json_null());
 	rc |= stream_json_put(out, "lint", lint(state));
-	return rc | stream_json_put(out, "problems", stream_problems(s, leg, state));
+	return rc | stream_json_put(out, "problems", stream_problems(s, role, leg, state));
 }
 
-static json_t *describe_leg(const struct stream *s, enum leg_kind leg)
+static json_t *describe_leg(const struct stream *s, enum region_role role, enum leg_kind leg)
 {
 	static const struct region_stream nothing; // without a data plane
 	const struct region_stream *shared = stream_shared(s);
@@ -155,19 +154,19 @@ static json_t *describe_leg(const struct stream *s, enum leg_kind leg)
 
 	if (!shared)
 		shared = &nothing;
-	if (out && put_leg(out, s, leg, &shared->legs[leg]) == 0)
+	if (out && put_leg(out, s, role, leg, stream_leg_state(shared, role, leg)) == 0)
 		return out;
 	json_decref(out);
 	return NULL;
 }
 
-static json_t *describe_legs(const struct stream *s)
+static json_t *describe_legs(const struct stream *s, enum region_role role)
 {
 	json_t *out = json_object();
 
 	for (int leg = 0; out && leg < LEG_COUNT; leg++) {
-		if (!s->want.legs[leg].present ||
-			stream_json_put(out, leg_name(leg), describe_leg(s, leg)) == 0)
+		if (!stream_leg_of(s, role, leg)->present ||
+			stream_json_put(out, leg_name(leg), describe_leg(s, role, leg)) == 0)
 			continue;
 		json_decref(out);
 		return NULL;
@@ -256,39 +255,25 @@ static json_t *describe_quality(const struct stream *s)
 	return out;
 }
 
-static int put_backup_leg(json_t *out, const struct stream_leg_want *want, enum leg_kind leg,
-	const struct region_leg_state *state)
+static json_t *describe_backup(const struct stream *s)
 {
-	int rc = stream_json_put(out, "state", json_string(leg_state(state)));
+	const struct stream_backup_want *want = &s->want.backup;
 
-	rc |= stream_json_put(out, "port", integer(want->port));
-	rc |= stream_json_put(out, "rtcp_port", integer(want->port + 1u));
-	rc |= stream_json_put(out, "group",
-		want->group.family == NET_NONE ? json_null() : stream_group_text(&want->group));
-	rc |= stream_json_put(out, "payload_type", integer(want->payload_type));
-	rc |= put_counts(out, state);
-	if (leg == LEG_VIDEO)
-		rc |= stream_json_put(out, "key_frames", integer(state->key_frames));
-	rc |= stream_json_put(out, "source", sender(state));
-	rc |= stream_json_put(
-		out, "last_seen_ms", state->packets ? age_ms(state->last_rx_ns) : json_null());
-	return rc | stream_json_put(out, "drops", drops(state));
+	if (!want->present)
+		return json_null();
+	return json_pack("{s:o, s:o, s:s, s:i}", "legs", describe_legs(s, REGION_BACKUP),
+		"allowed_sources", stream_sources(want->sources, want->n_sources), "failback",
+		want->failback ? "auto" : "manual", "failback_s", want->failback_s);
 }
 
-static json_t *describe_backup_legs(const struct stream *s)
+// Of a stream without a backup too: it may have had one.
+static json_t *describe_switches(const struct region_sources_state *state)
 {
-	static const struct region_stream nothing;
-	const struct region_stream *shared = stream_shared(s) ? stream_shared(s) : &nothing;
 	json_t *out = json_object();
 
-	for (int leg = 0; out && leg < LEG_COUNT; leg++) {
-		const struct stream_leg_want *want = &s->want.backup.legs[leg];
-		json_t *one = want->present ? json_object() : NULL;
-
-		if (!want->present)
-			continue;
-		if (stream_json_put(out, leg_name(leg), one) == 0 &&
-			put_backup_leg(one, want, leg, &shared->backup[leg]) == 0)
+	for (unsigned int why = 0; out && why < REGION_SWITCH_COUNT; why++) {
+		if (stream_json_put(out, region_switch_name(why), integer(state->switches[why])) ==
+			0)
 			continue;
 		json_decref(out);
 		return NULL;
@@ -296,26 +281,17 @@ static json_t *describe_backup_legs(const struct stream *s)
 	return out;
 }
 
-static json_t *describe_backup(const struct stream *s)
-{
-	const struct stream_backup_want *want = &s->want.backup;
-
-	if (!want->present)
-		return json_null();
-	return json_pack("{s:o, s:o, s:s, s:i}", "legs", describe_backup_legs(s), "allowed_sources",
-		stream_sources(want->sources, want->n_sources), "failback",
-		want->failback ? "auto" : "manual", "failback_s", want->failback_s);
-}
-
 static json_t *describe_source(const struct stream *s)
 {
+	static const struct region_stream nothing; // without a data plane
 	const struct region_stream *shared = stream_shared(s);
-	const struct region_sources_state *state = shared ? &shared->sources : NULL;
+	const struct region_sources_state *state = shared ? &shared->sources : &nothing.sources;
+	bool any = state->switched_ns != 0;
 
-	return json_pack("{s:s, s:s, s:o, s:o}", "active", stream_role_name(stream_active(s)),
-		"pick", stream_pick_name(s->want.pick), "switches",
-		integer(state ? state->switches : 0), "switched_ms",
-		state && state->switched_ns ? age_ms(state->switched_ns) : json_null());
+	return json_pack("{s:s, s:s, s:o, s:o, s:o}", "active", stream_role_name(stream_active(s)),
+		"pick", stream_pick_name(s->want.pick), "switches", describe_switches(state),
+		"switched_ms", any ? age_ms(state->switched_ns) : json_null(), "switched_by",
+		any ? json_string(region_switch_name(state->why)) : json_null());
 }
 
 json_t *stream_describe(const struct stream *s)
@@ -335,7 +311,7 @@ json_t *stream_describe(const struct stream *s)
 		out, "allowed_sources", stream_sources(s->want.sources, s->want.n_sources));
 	rc |= stream_json_put(out, "source", describe_source(s));
 	rc |= stream_json_put(out, "backup", describe_backup(s));
-	rc |= stream_json_put(out, "legs", describe_legs(s));
+	rc |= stream_json_put(out, "legs", describe_legs(s, REGION_PRIMARY));
 	rc |= stream_json_put(out, "fanout_wait", describe_wait(s));
 	rc |= stream_json_put(out, "quality", describe_quality(s));
 	rc |= stream_json_put(out, "commands", stream_commands(s));

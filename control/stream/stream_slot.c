@@ -135,6 +135,12 @@ static void write_leg(const struct stream_leg_want *l, uint8_t n_sources,
 	memcpy(out->sources, sources, n_sources * sizeof(*sources));
 }
 
+static void write_sprop(const struct stream_sprop *from, struct region_sprop *out)
+{
+	out->bytes = from->bytes;
+	memcpy(out->units, from->units, sizeof(out->units));
+}
+
 void stream_slot_write(const struct stream_entry *e)
 {
 	const struct stream_want *want = &e->pub.want;
@@ -151,12 +157,11 @@ void stream_slot_write(const struct stream_entry *e)
 		write_leg(&want->backup.legs[leg], want->backup.n_sources, want->backup.sources,
 			&conf.backup[leg]);
 	}
-	conf.backup[LEG_VIDEO].refuse_b_frames = conf.legs[LEG_VIDEO].refuse_b_frames;
 	conf.failback = want->backup.failback;
 	conf.failback_s = want->backup.failback_s;
 	conf.pick = (uint8_t)want->pick;
-	conf.sprop_bytes = e->pub.want.sprop.bytes;
-	memcpy(conf.sprop, e->pub.want.sprop.units, sizeof(conf.sprop));
+	write_sprop(&want->sprop, &conf.sprop[REGION_PRIMARY]);
+	write_sprop(&want->backup.sprop, &conf.sprop[REGION_BACKUP]);
 	*slot_conf(e) = conf;
 }
 
@@ -450,6 +455,7 @@ static bool sources_equal(
 static bool backup_equal(const struct stream_backup_want *a, const struct stream_backup_want *b)
 {
 	return a->failback == b->failback && a->failback_s == b->failback_s &&
+	       memcmp(&a->sprop, &b->sprop, sizeof(a->sprop)) == 0 &&
 	       sources_equal(a->sources, a->n_sources, b->sources, b->n_sources);
 }
 

@@ -40,6 +40,7 @@ static unsigned int packet_bytes(const struct stream_store *store)
 struct problem {
 	const struct stream *stream;
 	const struct region_leg_state *state;
+	const struct stream_leg_want *want;
 	enum leg_kind leg;
 	json_t *lines;
 	bool failed; // no memory
@@ -72,7 +73,7 @@ static void add(
 static void add_shape(struct problem *p)
 {
 	unsigned int max = stream_rtp_max(p->stream->store);
-	unsigned int type = p->stream->want.legs[p->leg].payload_type;
+	unsigned int type = p->want->payload_type;
 
 	add(p, DROP_INGEST_NOT_RTP, "that are not RTP",
 		"expected RTP version 2; send with FFmpeg's -f rtp or GStreamer's %s",
@@ -142,7 +143,7 @@ static bool has_lint(const struct problem *p, enum lint_reason reason)
 
 static void add_video_lint(struct problem *p)
 {
-	const uint8_t *want = p->stream->want.legs[LEG_VIDEO].profile_level_id;
+	const uint8_t *want = p->want->profile_level_id;
 	const uint8_t *sent = p->state->profile_level_id;
 
 	if (has_lint(p, LINT_B_FRAMES))
@@ -150,9 +151,7 @@ static void add_video_lint(struct problem *p)
 			json_sprintf("pictures come out of their order (B-frames), which browsers "
 				     "show with jerks or not at all%s: set -bf 0 in FFmpeg, or "
 				     "bframes=0 on x264enc",
-				p->stream->want.legs[LEG_VIDEO].refuse_b_frames
-					? "; they are refused"
-					: ""));
+				p->want->refuse_b_frames ? "; they are refused" : ""));
 	if (has_lint(p, LINT_NO_KEY_FRAME))
 		add_line(p, json_sprintf("no key frame for more than %u s, so that no new viewer "
 					 "gets a picture: set -g in FFmpeg, or key-int-max on "
@@ -177,7 +176,7 @@ static void add_lint(struct problem *p)
 	if (has_lint(p, LINT_NO_SENDER_REPORTS))
 		add_line(p, json_sprintf("no sender reports, so that sound and picture may drift "
 					 "apart: let RTCP through to UDP port %u",
-				    p->stream->want.legs[p->leg].port + 1u));
+				    p->want->port + 1u));
 	if (has_lint(p, LINT_CLOCK_DRIFT))
 		add_line(p,
 			json_sprintf(
@@ -188,10 +187,14 @@ static void add_lint(struct problem *p)
 				p->state->drift_ppm > 0 ? "fast" : "slow"));
 }
 
-json_t *stream_problems(
-	const struct stream *s, enum leg_kind leg, const struct region_leg_state *state)
+json_t *stream_problems(const struct stream *s, enum region_role role, enum leg_kind leg,
+	const struct region_leg_state *state)
 {
-	struct problem p = { .stream = s, .state = state, .leg = leg, .lines = json_array() };
+	struct problem p = { .stream = s,
+		.state = state,
+		.want = stream_leg_of(s, role, leg),
+		.leg = leg,
+		.lines = json_array() };
 
 	if (!p.lines)
 		return NULL;

@@ -85,14 +85,18 @@ static struct stream *admit(struct api *api, struct http_request *req)
 	return stream;
 }
 
-// The configured facts of a leg, and what the worker saw in the packets, which is newer.
+// The configured facts of a leg of the source that plays, and what the worker saw in its packets,
+// which is newer.
 static void describe_legs(const struct stream *stream, struct sdp_stream_leg legs[LEG_COUNT])
 {
 	const struct region_stream *shared = stream_shared(stream);
 
 	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		const struct stream_leg_want *want = &stream->want.legs[leg];
-		const struct region_leg_state *seen = shared ? &shared->legs[leg] : NULL;
+		const struct stream_leg_want *want = stream_leg_of(
+			stream, stream_active(stream), leg);
+		const struct region_leg_state *seen = shared ? stream_leg_state(shared,
+								       stream_active(stream), leg)
+							     : NULL;
 
 		legs[leg] = (struct sdp_stream_leg){ .present = want->present,
 			.stereo = want->stereo || (seen && seen->stereo),

@@ -16,6 +16,7 @@
 #include "dataplane/abi/lint.h"
 #include "dataplane/abi/net.h"
 #include "dataplane/abi/ring.h"
+#include "dataplane/abi/source.h"
 #include "dataplane/abi/srtp_keys.h"
 
 #define REGION_MAGIC 0x656361726c6c696dULL // "millrace" in memory
@@ -80,17 +81,10 @@ struct region_leg_conf {
 	uint8_t zero3[3];
 };
 
-enum region_role {
-	REGION_PRIMARY,
-	REGION_BACKUP,
-	REGION_ROLE_COUNT,
-};
-
-// Which source viewers shall see.
-enum region_pick {
-	REGION_PICK_AUTO, // the one that plays, and the other when it falls silent
-	REGION_PICK_PRIMARY,
-	REGION_PICK_BACKUP,
+// H.264 parameter sets as configured: the body of a STAP-A (RFC 6184 5.7.1).
+struct region_sprop {
+	uint16_t bytes; // 0: none
+	uint8_t units[REGION_SPROP_MAX];
 };
 
 struct region_stream_conf {
@@ -105,10 +99,8 @@ struct region_stream_conf {
 	uint16_t failback_s; // the primary plays again once it came for so long
 	uint8_t failback;    // by itself
 	uint8_t pick;	     // enum region_pick
-	// H.264 parameter sets as configured: the body of a STAP-A (RFC 6184 5.7.1); none: 0 bytes.
-	uint16_t sprop_bytes;
-	uint8_t sprop[REGION_SPROP_MAX];
-	uint8_t no_feedback; // to the source, though it could hear us
+	struct region_sprop sprop[REGION_ROLE_COUNT]; // of each source's video
+	uint8_t no_feedback;			      // to the source, though it could hear us
 	uint8_t zero2;
 };
 
@@ -172,14 +164,6 @@ struct region_wait {
 	uint64_t max_ns;      // of the REGION_WAIT_SPAN_MS under way
 	uint64_t last_max_ns; // of those before
 	uint64_t since_ns;    // CLOCK_MONOTONIC: when the span under way began
-};
-
-// Of a stream with two sources (owner worker: rw; control: ro).
-struct region_sources_state {
-	uint64_t switches;
-	uint64_t switched_ns; // CLOCK_MONOTONIC of the newest; 0: never
-	uint8_t active;	      // enum region_role
-	uint8_t zero[7];
 };
 
 struct region_stream {

@@ -21,16 +21,16 @@ static void tell_switch(struct worker *w, uint16_t slot)
 	command_event(w, &event);
 }
 
-static void switch_if_due(struct worker *w, uint16_t slot)
+static void take_over(struct worker *w, uint16_t slot, enum region_switch why)
 {
 	struct stream *s = &w->streams[slot];
 
-	if (!sources_due(s->sources, &s->policy, w->now_ns))
-		return;
-	sources_switch(s->sources, w->now_ns);
+	sources_switch(s->sources, why, w->now_ns);
 	w->n_feeding += s->sources->feeding;
 	s->clock_turned = true;
-	s->upstream.known = false; // until the new one has sent RTCP
+	// Without a picture everybody waits for the next one.
+	if (!s->sources->feeding && stream_playing(s, LEG_VIDEO)->present)
+		upstream_want(w, slot);
 	tell_switch(w, slot);
 }
 
@@ -56,8 +56,11 @@ bool backup_take(struct worker *w, struct rte_mbuf *m, struct ingest_ref ref,
 
 void backup_house(struct worker *w, uint16_t slot)
 {
-	if (w->streams[slot].sources)
-		switch_if_due(w, slot);
+	struct stream *s = &w->streams[slot];
+	enum region_switch why;
+
+	if (s->sources && sources_due(s->sources, &s->policy, w->now_ns, &why))
+		take_over(w, slot, why);
 }
 
 // ---- sending what was kept ---------------------------------------------------------------------
@@ -132,13 +135,13 @@ int backup_set(struct worker *w, uint16_t slot, const struct region_stream_conf 
 	if (!paired && s->sources && !stream_plays(s, REGION_PRIMARY)) {
 		w->n_feeding -= s->sources->feeding;
 		s->sources->feeding = false;
-		gop_clear(&s->sources->gop);
-		sources_switch(s->sources, w->now_ns);
-		s->clock_turned = true;
-		s->upstream.known = false;
+		gop_clear(&s->sources->gop); // there will be nobody to feed it
+		take_over(w, slot, REGION_SWITCH_REMOVED);
 	}
-	if (!paired)
+	if (!paired) {
 		backup_end(w, slot);
+		w->edge->region->streams[slot].sources.active = REGION_PRIMARY;
+	}
 	return paired && !s->sources ? pair(w, slot, conf) : 0;
 }
 

@@ -126,6 +126,12 @@ static bool state_is_of(const struct region_stream *shared, uint32_t generation)
 	return shared->state_generation == generation && shared->sources.active < REGION_ROLE_COUNT;
 }
 
+static void learn_sets(struct leg *video, const struct region_sprop *sprop)
+{
+	if (sprop->bytes <= sizeof(sprop->units))
+		params_learn(&video->params, sprop->units, sprop->bytes);
+}
+
 static int stream_set(struct worker *w, const struct ring_command *c)
 {
 	struct region_stream *shared = &w->edge->region->streams[c->slot];
@@ -165,7 +171,7 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 	s->no_feedback = conf.no_feedback != 0;
 	if (fresh) {
 		s->group = (struct pictures){ 0 };
-		s->upstream = (struct upstream){ 0 };
+		memset(s->upstream, 0, sizeof(s->upstream));
 	}
 	for (int leg = 0; leg < LEG_COUNT; leg++) {
 		if (fresh)
@@ -183,9 +189,9 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 	}
 	if (rc < 0)
 		memset(conf.backup, 0, sizeof(conf.backup)); // nobody judges them
-	if (conf.owner == w->id && conf.sprop_bytes <= sizeof(conf.sprop))
-		params_learn(&s->legs[LEG_VIDEO].params, conf.sprop, conf.sprop_bytes);
 	if (conf.owner == w->id) {
+		learn_sets(&s->legs[LEG_VIDEO], &conf.sprop[REGION_PRIMARY]);
+		learn_sets(&s->backup[LEG_VIDEO], &conf.sprop[REGION_BACKUP]);
 		lint_profile(&conf.legs[LEG_VIDEO], &shared->legs[LEG_VIDEO]);
 		lint_profile(&conf.backup[LEG_VIDEO], &shared->backup[LEG_VIDEO]);
 	}

@@ -83,8 +83,7 @@ static void accept_rtcp(struct worker *w, struct rte_mbuf *m, const struct frame
 		refuse(w, m, rc);
 		return;
 	}
-	if (stream_plays(s, ref.source))
-		upstream_learn(s, leg->kind, f, rtcp_sender_ssrc(pkt));
+	upstream_learn(s, ref, f, rtcp_sender_ssrc(pkt));
 	rte_pktmbuf_free(m);
 }
 

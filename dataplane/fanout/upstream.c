@@ -1,7 +1,7 @@
-// Up to the source: a key frame is asked for when a viewer wants one newer than the last, at most
-// once a second a stream, however many want it. The source is one that has sent RTCP, and it is
-// answered where that came from. What we say of its packets is no more than that we are there.
-// Source: RFC 4585 6.3.1, 3.1; checklist F30.
+// Up to the source: a key frame is asked for when a viewer wants one newer than the last, or when a
+// source could take over if it had one, at most once a second a source, however many want it. It is
+// one that has sent RTCP, and it is answered where that came from. What we say of its packets is no
+// more than that we are there. Source: RFC 4585 6.3.1, 3.1; checklist F30.
 #include <rte_random.h>
 
 #include "dataplane/fanout/worker.h"
@@ -17,13 +17,13 @@ void upstream_want(struct worker *w, uint16_t stream)
 	atomic_store_explicit(&w->edge->key_wanted[stream], w->now_ns, memory_order_relaxed);
 }
 
-void upstream_learn(struct stream *s, enum leg_kind leg, const struct frame *f, uint32_t ssrc)
+void upstream_learn(struct stream *s, struct ingest_ref ref, const struct frame *f, uint32_t ssrc)
 {
-	const struct region_leg_norm *norm = stream_playing(s, leg)->norm;
-	struct upstream *up = &s->upstream;
+	const struct region_leg_norm *norm = stream_leg(s, ref)->norm;
+	struct upstream *up = &s->upstream[ref.source];
 
 	// A group is nobody's own address to answer from.
-	if (leg != LEG_VIDEO || ssrc != norm->ssrc || !norm->has_source ||
+	if (ref.leg != LEG_VIDEO || ssrc != norm->ssrc || !norm->has_source ||
 		net_ip_is_multicast(&f->path.local))
 		return;
 	up->path = f->path;
@@ -54,25 +54,34 @@ static void ask(struct worker *w, const struct upstream *up)
 	tx_put(w, m);
 }
 
+static void ask_now_and_then(struct worker *w, struct stream *s, enum region_role source)
+{
+	const struct ingest_ref video = { .leg = LEG_VIDEO, .source = source };
+	const struct leg *leg = stream_leg(s, video);
+	struct upstream *up = &s->upstream[source];
+
+	if (!up->known || up->media_ssrc != leg->norm->ssrc || !leg->state->up || s->no_feedback ||
+		(up->asked_ns && w->now_ns - up->asked_ns < ASK_MS * (uint64_t)NS_PER_MS))
+		return;
+	up->asked_ns = w->now_ns;
+	leg->state->key_requests++;
+	ask(w, up);
+}
+
 void upstream_house(struct worker *w, uint16_t slot)
 {
 	_Atomic uint64_t *wanted = &w->edge->key_wanted[slot];
 	uint64_t since = atomic_load_explicit(wanted, memory_order_relaxed);
 	struct stream *s = &w->streams[slot];
 	const struct leg *leg = stream_playing(s, LEG_VIDEO);
-	struct region_leg_state *state = leg->state;
-	struct upstream *up = &s->upstream;
 
+	// One that would take over, if it had a picture to begin with.
+	if (s->sources && s->sources->wants_key)
+		ask_now_and_then(w, s, stream_standing_by(s));
 	if (since == 0)
 		return;
-	if (!leg->present || state->last_key_ns > since) {
+	if (!leg->present || leg->state->last_key_ns > since)
 		atomic_compare_exchange_strong(wanted, &since, 0);
-		return;
-	}
-	if (!up->known || up->media_ssrc != leg->norm->ssrc || !state->up || s->no_feedback ||
-		(up->asked_ns && w->now_ns - up->asked_ns < ASK_MS * (uint64_t)NS_PER_MS))
-		return;
-	up->asked_ns = w->now_ns;
-	state->key_requests++;
-	ask(w, up);
+	else
+		ask_now_and_then(w, s, stream_active(s));
 }

@@ -135,7 +135,7 @@ struct stream {
 	struct pictures group; // video
 	bool no_instant_start;
 	bool no_feedback;
-	struct upstream upstream;
+	struct upstream upstream[REGION_ROLE_COUNT];
 };
 
 // A viewer's leg on its way from a key frame in the history to the live edge.
@@ -304,10 +304,20 @@ static inline struct leg *stream_leg(struct stream *s, struct ingest_ref ref)
 	return ref.source == REGION_PRIMARY ? &s->legs[ref.leg] : &s->backup[ref.leg];
 }
 
-// Whether it is of the source that viewers see. Owner.
+// The source that viewers see, and the other. Owner.
+static inline enum region_role stream_active(const struct stream *s)
+{
+	return s->sources ? (enum region_role)s->sources->state->active : REGION_PRIMARY;
+}
+
+static inline enum region_role stream_standing_by(const struct stream *s)
+{
+	return stream_active(s) == REGION_PRIMARY ? REGION_BACKUP : REGION_PRIMARY;
+}
+
 static inline bool stream_plays(const struct stream *s, enum region_role source)
 {
-	return !s->sources || s->sources->state->active == source;
+	return stream_active(s) == source;
 }
 
 // The leg that viewers see. Owner.
@@ -351,7 +361,7 @@ void start_fini(struct worker *);
 // upstream.c: key frames are asked of the source. Any worker: a viewer wants one newer than now.
 void upstream_want(struct worker *, uint16_t stream);
 // Owner: RTCP of the source came from there; ask, when there is reason to.
-void upstream_learn(struct stream *, enum leg_kind, const struct frame *, uint32_t ssrc);
+void upstream_learn(struct stream *, struct ingest_ref, const struct frame *, uint32_t ssrc);
 void upstream_house(struct worker *, uint16_t stream);
 
 // feedback.c: SRTCP of a viewer; owns the mbuf. And the reports that go to them.

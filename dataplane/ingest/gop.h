@@ -12,22 +12,19 @@
 enum {
 	GOP_MAX_BYTES = 8 << 20,
 	GOP_MAX_PACKETS = 8192,
-	GOP_MAX_FRAMES = 1024,
+	GOP_MAX_FRAMES = 1024, // with those that were lost
 };
 
 struct gop_packet {
 	struct leg_packet p;
-	uint32_t frame;
 	uint32_t off; // of the payload in the group's bytes
 };
 
 struct gop {
 	uint8_t *bytes;
 	struct gop_packet *packets;
-	uint32_t *frame_ts; // of each access unit, as its source says
-	uint32_t n_bytes, n_packets, n_frames;
-	uint32_t n_drawn;  // frames whose timestamps were drawn together
-	uint32_t drawn_by; // their own timestamps were moved by that before
+	uint32_t n_bytes, n_packets;
+	uint32_t newest_frame, newest_ts; // of what is in order; after gop_draw, of what was drawn
 };
 
 // Return: 0; -ENOMEM. gop_fini is right after a failure too.
@@ -45,6 +42,12 @@ static inline bool gop_ready(const struct gop *g)
 	return g->n_packets != 0;
 }
 
+// Whether it is a key frame and nothing else yet.
+static inline bool gop_is_fresh(const struct gop *g)
+{
+	return g->n_packets && g->newest_frame == g->packets[0].p.frame;
+}
+
 // Give everything other numbers. The newest picture keeps its time, moved by ts_by; the ones before
 // it are one tick apart, so that a player that has them all is where the source is.
 void gop_draw(struct gop *, uint64_t seq_by, uint32_t ts_by, uint32_t frame_by);
@@ -52,7 +55,7 @@ void gop_draw(struct gop *, uint64_t seq_by, uint32_t ts_by, uint32_t frame_by);
 // How far a first picture of gop_draw lies before the newest one.
 static inline uint32_t gop_drawn_ticks(const struct gop *g)
 {
-	return g->n_frames ? g->n_frames - 1 : 0;
+	return g->n_packets ? g->newest_frame - g->packets[0].p.frame : 0;
 }
 
 // A packet that came after gop_draw, behind all of it.

@@ -94,39 +94,44 @@ static void note_health(struct sources *s, unsigned int standing)
 		s->healthy_ns = 0;
 }
 
-// Without pictures there is nothing to wait for.
-static bool can_begin(const struct sources *s, unsigned int standing, bool at_key)
+// Without pictures there is nothing to wait for; else for one that a decoder can begin with.
+static bool can_begin(struct sources *s, unsigned int standing, bool at_key)
 {
 	if (!(standing & 1u << LEG_VIDEO))
 		return !s->legs[standing_by(s)][LEG_VIDEO].present || !at_key;
-	return at_key ? s->gop.n_frames == 1 : gop_ready(&s->gop);
+	s->wants_key = at_key ? !gop_is_fresh(&s->gop) : !gop_ready(&s->gop);
+	return !s->wants_key;
 }
 
-bool sources_due(struct sources *s, const struct sources_policy *policy, uint64_t now_ns)
+bool sources_due(struct sources *s, const struct sources_policy *policy, uint64_t now_ns,
+	enum region_switch *why)
 {
 	unsigned int playing = alive(s, s->state->active, policy->failover_ms, now_ns);
 	unsigned int standing = alive(s, standing_by(s), policy->failover_ms, now_ns);
-	bool at_key = true;
 
+	s->wants_key = false;
 	note_health(s, standing);
 	if (s->feeding || !standing)
 		return false;
 	if (policy->pick != REGION_PICK_AUTO) {
-		if ((policy->pick == REGION_PICK_BACKUP) == (s->state->active == REGION_BACKUP))
-			return false;
-		at_key = playing != 0;
-		return can_begin(s, standing, at_key);
+		*why = REGION_SWITCH_HAND;
+		return (policy->pick == REGION_PICK_BACKUP) !=
+			       (s->state->active == REGION_BACKUP) &&
+		       can_begin(s, standing, playing != 0);
 	}
-	if ((standing & ~playing) && !(playing & ~standing))
+	if ((standing & ~playing) && !(playing & ~standing)) {
+		*why = REGION_SWITCH_SILENCE;
 		return now_ns - s->since_ns >= policy->failover_ms * (uint64_t)NS_PER_MS &&
 		       can_begin(s, standing, false);
+	}
 	if (s->state->active != REGION_BACKUP || !policy->failback ||
 		standing != present_legs(s->legs[REGION_PRIMARY]))
 		return false;
 	if (!s->healthy_ns)
 		s->healthy_ns = now_ns;
+	*why = REGION_SWITCH_FAILBACK;
 	return now_ns - s->healthy_ns >= policy->failback_s * 1000ULL * NS_PER_MS &&
-	       can_begin(s, standing, at_key);
+	       can_begin(s, standing, true);
 }
 
 // ---- taking over -------------------------------------------------------------------------------
@@ -176,8 +181,8 @@ static void keep_ahead(const struct sources *s, uint32_t ts_by[LEG_COUNT])
 
 	if (!gop_ready(g) || !s->norm[LEG_VIDEO].has_output)
 		return;
-	short_by = (int32_t)(s->norm[LEG_VIDEO].last_ts + 1 + gop_drawn_ticks(g) -
-			     g->frame_ts[g->n_frames - 1] - ts_by[LEG_VIDEO]);
+	short_by = (int32_t)(s->norm[LEG_VIDEO].last_ts + 1 + gop_drawn_ticks(g) - g->newest_ts -
+			     ts_by[LEG_VIDEO]);
 	if (short_by <= 0)
 		return;
 	ts_by[LEG_VIDEO] += (uint32_t)short_by;
@@ -206,6 +211,9 @@ static void begin_leg(struct leg *to, const struct leg *from)
 {
 	struct region_leg_norm *n = to->norm;
 
+	// Nobody heard anything yet: there is nothing to be behind of.
+	if (!from->norm->has_output && to->kind == LEG_AUDIO)
+		return;
 	n->next_seq = from->norm->next_seq;
 	n->last_ts = from->norm->last_ts;
 	n->last_out_ns = from->norm->last_out_ns;
@@ -239,7 +247,7 @@ static void switch_leg(struct sources *s, enum leg_kind kind, uint32_t ts_by)
 		to->seen |= ~0ULL << back;
 }
 
-void sources_switch(struct sources *s, uint64_t now_ns)
+void sources_switch(struct sources *s, enum region_switch why, uint64_t now_ns)
 {
 	uint32_t ts_by[LEG_COUNT];
 	struct stream_clock clock;
@@ -258,7 +266,8 @@ void sources_switch(struct sources *s, uint64_t now_ns)
 	s->spare_clock = clock;
 	s->state->active = standing_by(s);
 	use_norms(s);
-	s->state->switches++;
+	s->state->switches[why]++;
+	s->state->why = (uint8_t)why;
 	s->state->switched_ns = now_ns;
 	s->since_ns = now_ns;
 	s->healthy_ns = 0;

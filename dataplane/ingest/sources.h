@@ -27,6 +27,7 @@ struct sources {
 	struct gop gop;
 	uint64_t since_ns;   // the source plays, or the pair is a pair
 	uint64_t healthy_ns; // the primary stands by and all of it came since then; 0: not so
+	bool wants_key;	     // the one that stands by would take over if it had a picture
 
 	// What the group still has to send after a take-over.
 	bool feeding;
@@ -53,11 +54,13 @@ int sources_create(struct leg *primary, struct leg *backup, struct stream_clock 
 // No pair any more; whichever plays goes on in the region. NULL is fine.
 void sources_destroy(struct sources *);
 
-// Whether the source that stands by shall take over now.
-bool sources_due(struct sources *, const struct sources_policy *, uint64_t now_ns);
+// Whether the source that stands by shall take over now; wants_key follows.
+// why: out, where it shall.
+bool sources_due(
+	struct sources *, const struct sources_policy *, uint64_t now_ns, enum region_switch *why);
 
 // The source that stands by takes over; what was kept of it waits to be sent.
-void sources_switch(struct sources *, uint64_t now_ns);
+void sources_switch(struct sources *, enum region_switch why, uint64_t now_ns);
 
 // The next packet that was kept and is due; in its turn also what came since.
 // Return: NULL none is. *payload goes with it.

@@ -214,7 +214,8 @@ unsigned int stream_rtp_max(const struct stream_store *);
 
 // Lines that say what is wrong with a leg's input and how to put it right.
 // Return: a new array; NULL no memory.
-json_t *stream_problems(const struct stream *, enum leg_kind, const struct region_leg_state *);
+json_t *stream_problems(
+	const struct stream *, enum region_role, enum leg_kind, const struct region_leg_state *);
 
 // Shell commands that send to the stream.
 // Return: a new object; NULL no memory.

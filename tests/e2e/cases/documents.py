@@ -95,11 +95,31 @@ class Openapi:
         contract.ask("PUT", "/api/v3/streams/picky", json.dumps(picky), JSON, 201)
         taken = {"video": {"port": port}}
         contract.ask("PUT", "/api/v3/streams/other", json.dumps(taken), JSON, 409)
+        self.sources(contract)
         for path in ("/api/v3/streams/none", "/api/v3/streams/none/peers"):
             contract.ask("GET", path, status=404)
         contract.ask("GET", "/api/v3/streams/a%20b", status=400)
         for path in ("/api/v3/streams/live/peers", "/api/v3/streams/full"):
             contract.ask("GET", path, status=200)
+
+    def sources(self, contract):
+        pair = {"video": {}, "source": "backup",
+                "backup": {"video": {"payload_type": 97, "profile_level_id": "42E01F"},
+                           "failback": "auto", "failback_s": 5, "allowed_sources": ["fd77::2"]}}
+        schema = contract.request_schema("/api/v3/streams/{id}", "put")
+        check(contract.is_valid(pair, schema), "the document refuses a backup")
+        contract.ask("PUT", "/api/v3/streams/pair", json.dumps(pair), JSON, 201)
+        made = contract.ask("GET", "/api/v3/streams/pair", status=200).json()
+        check(made["source"]["pick"] == "backup", made["source"])
+        path = "/api/v3/streams/pair/source"
+        for source in ("primary", "auto"):
+            made = contract.ask("PUT", path, json.dumps({"source": source}), JSON, 200).json()
+            check(made["source"]["pick"] == source, made["source"])
+        contract.ask("PUT", path, '{"source": "both"}', JSON, 400)
+        contract.ask("PUT", path, "{}", {"Content-Type": "text/plain"}, 415)
+        contract.ask("PUT", "/api/v3/streams/none/source", '{"source": "auto"}', JSON, 404)
+        contract.ask("PUT", "/api/v3/streams/live/source", '{"source": "auto"}', JSON, 409)
+        contract.ask("DELETE", "/api/v3/streams/pair", status=204)
 
     def whep(self, contract, prefix):
         endpoint = prefix + "/whep/live"

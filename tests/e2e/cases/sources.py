@@ -85,11 +85,13 @@ class Failover:
         gap = viewer["video"]["longest_gap_s"]
         source = edge.stream()["source"]
         print(f"    longest gap {gap} s, sound {viewer['audio']['longest_gap_s']} s")
-        check(source["active"] == "backup" and source["switches"] == 1, source)
+        check(source["active"] == "backup" and source["switched_by"] == "silence", source)
+        check(source["switches"] == {"silence": 1, "hand": 0, "failback": 0, "removed": 0}, source)
         check(gap <= SWITCH_S, f"{gap} s without a picture")
         check_unbroken(viewer)
         metrics = request("GET", "/metrics").body
-        check('millrace_stream_source_switches_total{stream="live"} 1' in metrics, "no metric")
+        count = 'millrace_stream_source_switches_total{stream="live",reason="silence"} 1'
+        check(count in metrics, "no metric")
         with Encoder(context.logs, edge.stream()["legs"], name="primary-2", **shape) as again:
             edge.await_legs_up()
             time.sleep(1)  # a primary that is back does not play by itself

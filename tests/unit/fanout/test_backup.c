@@ -1,5 +1,6 @@
 // A stream with two sources on whole workers: what viewers get over a take-over, whenever they
-// came. It is opened with libsrtp2. Checklist: F2, F9, F20.
+// came, and what is asked of whom. What they get is opened with libsrtp2. Checklist: F2, F7, F20,
+// F30.
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,11 +12,17 @@ enum {
 	FRAME_TICKS = 90 * FRAME_MS,
 	FAILOVER_MS = 50,
 	BACKUP_PORT = 21000,
+	RTCP_PORT = 7777, // of the sources; more by the role
 	PAYLOAD_BYTES = 300,
 	IDR = 0x65,
 	SLICE = 0x41,
 	NS_PER_MS = 1000000,
 };
+
+static const uint8_t sps[] = { 0x67, 0x42, 0xc0, 0x1f, 0x8c, 1 };
+static const uint8_t pps[] = { 0x68, 0xce, 0x3c, 0x80 };
+static const uint8_t other_sps[] = { 0x67, 0x42, 0xc0, 0x28, 0x8c, 2 };
+static const uint8_t other_pps[] = { 0x68, 0xee, 0x3c, 0x80 };
 
 // A source's video: each picture is two packets, which say whose they are, and of which picture.
 struct source {
@@ -51,6 +58,20 @@ static void send_picture(struct source *s, bool key)
 	s->ts += FRAME_TICKS;
 	send_packet(s, key ? IDR : SLICE, false);
 	send_packet(s, key ? IDR : SLICE, true);
+}
+
+static void send_report(const struct source *s)
+{
+	const struct net_addr from = kit_addr("198.18.77.3", (uint16_t)(RTCP_PORT + s->role));
+	const uint32_t ssrc = htonl(0xabc0u + s->role);
+	uint8_t pkt[28] = { 0x80, 200, 0, 6 };
+
+	memcpy(pkt + 4, &ssrc, 4);
+	pkt[8] = 0xe5;
+	kit_feed(0, &from,
+		(uint16_t)((s->role == REGION_PRIMARY ? KIT_VIDEO_PORT : BACKUP_PORT) + 1), pkt,
+		sizeof(pkt));
+	kit_step(0);
 }
 
 static int setup(void **state)
@@ -267,11 +288,116 @@ static void viewers_catch_up_over_a_switch(void **state)
 	check_live(REGION_BACKUP);
 }
 
+// ---- asking ------------------------------------------------------------------------------------
+
+// Return: how many PLIs went to the source since the last look; the others' are thrown away.
+static unsigned int asked(enum region_role role)
+{
+	uint8_t frame[KIT_PKT_BYTES];
+	unsigned int n = 0;
+	uint16_t bytes;
+
+	while ((bytes = kit_sent_frame(0, frame)) > 0)
+		n += bytes >= 54 && (frame[36] << 8 | frame[37]) == RTCP_PORT + (int)role &&
+		     memcmp(frame + bytes - 12, "\x81\xce\0\2", 4) == 0;
+	return n;
+}
+
+// A backup that could take over, had it a picture, is asked for one; and so is the one that is
+// picked. Nobody is asked for what is not wanted.
+static void a_backup_without_a_picture_is_asked(void **state)
+{
+	begin_groups(PRIMARY);
+	play(BOTH, 50);
+	send_report(&sources[REGION_BACKUP]);
+	send_report(&sources[REGION_PRIMARY]);
+	play(BOTH, 100);
+	assert_int_equal(asked(REGION_BACKUP), 0);
+	play(BACKUP, 150);
+	assert_int_equal(pair()->active, REGION_PRIMARY);
+	assert_int_equal(asked(REGION_BACKUP), 1);
+	assert_int_equal(kit.region.streams[0].backup[LEG_VIDEO].key_requests, 1);
+	begin_groups(BACKUP);
+	assert_int_equal(pair()->active, REGION_BACKUP);
+	assert_int_equal(pair()->switches[REGION_SWITCH_SILENCE], 1);
+	play(BOTH, 150);
+	asked(REGION_PRIMARY);
+	kit.region.streams[0].conf.pick = REGION_PICK_PRIMARY;
+	assert_int_equal(kit_stream_set(0), 0);
+	play(BOTH, 50);
+	assert_int_equal(pair()->active, REGION_BACKUP);
+	assert_int_equal(asked(REGION_PRIMARY), 1);
+	begin_groups(PRIMARY);
+	assert_int_equal(pair()->active, REGION_PRIMARY);
+	assert_int_equal(pair()->switches[REGION_SWITCH_HAND], 1);
+}
+
+// What plays is taken away: the primary is asked for a picture, since none of it was kept.
+static void a_backup_that_plays_is_removed(void **state)
+{
+	begin_groups(BOTH);
+	send_report(&sources[REGION_PRIMARY]);
+	play(BOTH, 50);
+	play_until_the_backup_does();
+	play(BOTH, 150);
+	asked(REGION_PRIMARY);
+	memset(kit.region.streams[0].conf.backup, 0, sizeof(kit.region.streams[0].conf.backup));
+	assert_int_equal(kit_stream_set(0), 0);
+	assert_int_equal(pair()->active, REGION_PRIMARY);
+	assert_int_equal(pair()->switches[REGION_SWITCH_REMOVED], 1);
+	play(PRIMARY, 50);
+	assert_int_equal(asked(REGION_PRIMARY), 1);
+	join(0);
+	begin_groups(PRIMARY);
+	play(PRIMARY, 400);
+	check_live(REGION_PRIMARY);
+}
+
+// ---- parameter sets ----------------------------------------------------------------------------
+
+static void put_sets(struct region_sprop *out, const uint8_t *a, size_t a_bytes, const uint8_t *b,
+	size_t b_bytes)
+{
+	out->units[1] = (uint8_t)a_bytes;
+	memcpy(out->units + 2, a, a_bytes);
+	out->units[a_bytes + 3] = (uint8_t)b_bytes;
+	memcpy(out->units + a_bytes + 4, b, b_bytes);
+	out->bytes = (uint16_t)(a_bytes + b_bytes + 4);
+}
+
+// Each source's key frames have its own sets before them, also those that were kept.
+static void each_source_has_its_own_sets(void **state)
+{
+	struct region_sprop *sprop = kit.region.streams[0].conf.sprop;
+	struct viewer *v;
+
+	put_sets(&sprop[REGION_PRIMARY], sps, sizeof(sps), pps, sizeof(pps));
+	put_sets(&sprop[REGION_BACKUP], other_sps, sizeof(other_sps), other_pps, sizeof(other_pps));
+	assert_int_equal(kit_stream_set(0), 0);
+	v = join(0);
+	begin_groups(BOTH);
+	play(BOTH, 50);
+	assert_int_equal(v->role, REGION_PRIMARY);
+	assert_int_equal(v->n_sets, 1);
+	assert_memory_equal(v->sets + 3, sps, sizeof(sps));
+	play_until_the_backup_does();
+	play(BACKUP, 150);
+	assert_int_equal(v->n_sets, 2);
+	assert_int_equal(v->sets_bytes, 1 + sprop[REGION_BACKUP].bytes);
+	assert_memory_equal(v->sets + 1, sprop[REGION_BACKUP].units, sprop[REGION_BACKUP].bytes);
+	begin_groups(BACKUP);
+	assert_int_equal(v->n_sets, 3);
+	assert_memory_equal(v->sets + 3, other_sps, sizeof(other_sps));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(viewers_join_while_a_backup_is_fed),
 		test(viewers_catch_up_over_a_switch),
+		test(a_backup_without_a_picture_is_asked),
+		test(a_backup_that_plays_is_removed),
+		test(each_source_has_its_own_sets),
 	};
 
 	return cmocka_run_group_tests(tests, kit_group_setup, kit_group_teardown);

@@ -126,8 +126,8 @@ static void begin(const char *sprop)
 	uint8_t packet[100];
 
 	if (*sprop) {
-		conf->sprop_bytes = (uint16_t)(put_payload(sprop, strlen(sprop), packet) - 1);
-		memcpy(conf->sprop, packet + 1, conf->sprop_bytes);
+		conf->sprop[0].bytes = (uint16_t)(put_payload(sprop, strlen(sprop), packet) - 1);
+		memcpy(conf->sprop[0].units, packet + 1, conf->sprop[0].bytes);
 	}
 	assert_int_equal(kit_stream_set(0), 0);
 }

@@ -74,8 +74,10 @@ static void feed_kept(void)
 
 static void switch_if_due(void)
 {
-	if (sources_due(t.sources, &t.policy, t.now_ns))
-		sources_switch(t.sources, t.now_ns);
+	enum region_switch why;
+
+	if (sources_due(t.sources, &t.policy, t.now_ns, &why))
+		sources_switch(t.sources, why, t.now_ns);
 	feed_kept();
 }
 
@@ -171,6 +173,15 @@ static uint32_t zero(enum leg_kind leg)
 	return out;
 }
 
+static uint64_t n_switches(void)
+{
+	uint64_t n = 0;
+
+	for (int why = 0; why < REGION_SWITCH_COUNT; why++)
+		n += t.state.switches[why];
+	return n;
+}
+
 // F20: whoever plays, the output is one, and its time goes on; long groups are no wait.
 static void backup_takes_over_from_a_silent_primary(void **state)
 {
@@ -187,7 +198,8 @@ static void backup_takes_over_from_a_silent_primary(void **state)
 	assert_int_equal(t.n_out, 0);
 	play(BACKUP, 6);
 	assert_int_equal(t.state.active, REGION_BACKUP);
-	assert_int_equal(t.state.switches, 1);
+	assert_int_equal(n_switches(), 1);
+	assert_int_equal(t.state.switches[REGION_SWITCH_SILENCE], 1);
 	// Its key frame once, all since then, and what came meanwhile.
 	assert_int_equal(t.n_keys, 1);
 	assert_false(t.sources->feeding);
@@ -202,7 +214,7 @@ static void backup_takes_over_from_a_silent_primary(void **state)
 		assert_in_range(late + leg_clock_hz(leg) / 20, 0, leg_clock_hz(leg) / 10);
 	}
 	play(BACKUP, 300);
-	assert_int_equal(t.state.switches, 1);
+	assert_int_equal(n_switches(), 1);
 }
 
 // A backup without a picture has to wait for one; then it needs nobody to ask.
@@ -227,7 +239,44 @@ static void silent_sound_is_silence(void **state)
 	assert_int_equal(t.state.active, REGION_BACKUP);
 	// And a source with less than the other does not come back.
 	play(BOTH, 300);
-	assert_int_equal(t.state.switches, 1);
+	assert_int_equal(n_switches(), 1);
+}
+
+// Sound that nobody heard yet is behind nothing, whatever its timestamps.
+static void sound_may_come_with_the_backup(void **state)
+{
+	t.encoders[REGION_PRIMARY].dumb = true;
+	t.encoders[REGION_BACKUP].ts[LEG_AUDIO] = 0x90000000;
+	play(BOTH, 200);
+	assert_int_equal(t.state.active, REGION_BACKUP);
+	assert_true(t.any[LEG_AUDIO]);
+	assert_int_equal(t.last_ns[LEG_AUDIO], t.now_ns - FRAME_MS * MS_NS);
+}
+
+// A picture that was overtaken as a whole is shown where it belongs.
+static void overtaken_pictures_keep_their_place(void **state)
+{
+	static const uint8_t payload[100];
+	static const uint32_t order[] = { 0, 1, 3, 2, 4 };
+	struct gop *g = &t.sources->gop;
+
+	for (uint32_t i = 0; i < 5; i++) {
+		const uint32_t frame = order[i];
+		const struct leg_packet p = { .seq = 100 + frame,
+			.ts = 5000 + 3600 * frame,
+			.frame = 7 + frame,
+			.in_order = frame != 2,
+			.opens = frame == 0,
+			.payload_bytes = sizeof(payload) };
+
+		gop_put(g, &p, payload);
+	}
+	gop_draw(g, 1000, 50, 10);
+	for (uint32_t i = 0; i < 5; i++) {
+		assert_int_equal(g->packets[i].p.seq, 1100 + order[i]);
+		assert_int_equal(g->packets[i].p.frame, 17 + order[i]);
+		assert_int_equal(g->packets[i].p.ts, 5000 + 3600 * 4 + 50 - (4 - order[i]));
+	}
 }
 
 static void back_by_hand_at_a_key_frame(void **state)
@@ -246,7 +295,8 @@ static void back_by_hand_at_a_key_frame(void **state)
 	play(BOTH, 1);
 	assert_int_equal(t.state.active, REGION_PRIMARY);
 	play(BOTH, 20);
-	assert_int_equal(t.state.switches, 2);
+	assert_int_equal(t.state.switches[REGION_SWITCH_HAND], 1);
+	assert_int_equal(t.state.why, REGION_SWITCH_HAND);
 	// Whatever comes of it, it is kept.
 	play(BACKUP, 100);
 	assert_int_equal(t.state.active, REGION_PRIMARY);
@@ -266,7 +316,8 @@ static void back_by_policy_after_health(void **state)
 	assert_int_equal(t.state.active, REGION_BACKUP);
 	play(BOTH, 251); // at 500 it had 10 s
 	assert_int_equal(t.state.active, REGION_PRIMARY);
-	assert_int_equal(t.state.switches, 2);
+	assert_int_equal(t.state.switches[REGION_SWITCH_FAILBACK], 1);
+	assert_int_equal(n_switches(), 2);
 }
 
 // What is too much is let go, and the next key frame begins anew.
@@ -306,6 +357,8 @@ int main(void)
 		test(backup_takes_over_from_a_silent_primary),
 		test(backup_without_a_key_frame_waits),
 		test(silent_sound_is_silence),
+		test(sound_may_come_with_the_backup),
+		test(overtaken_pictures_keep_their_place),
 		test(back_by_hand_at_a_key_frame),
 		test(back_by_policy_after_health),
 		test(gop_is_bounded),

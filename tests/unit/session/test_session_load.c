@@ -20,8 +20,8 @@ static uint16_t enter(struct stage *stage, bool with_video)
 
 static void measure(struct stage *stage, double video_pps, double audio_pps)
 {
-	stage->stream->rates[LEG_VIDEO].packet_rate = video_pps;
-	stage->stream->rates[LEG_AUDIO].packet_rate = audio_pps;
+	stage->stream->rates[REGION_PRIMARY][LEG_VIDEO].packet_rate = video_pps;
+	stage->stream->rates[REGION_PRIMARY][LEG_AUDIO].packet_rate = audio_pps;
 }
 
 static void a_dear_viewer_is_worth_several(void **state)

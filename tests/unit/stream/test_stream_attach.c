@@ -185,9 +185,9 @@ static void parameter_sets_are_taken_up(void **state)
 	for (unsigned int i = 0; i < 2; i++) {
 		stream_store_destroy(r->store);
 		if (i == 0)
-			conf->sprop[1]++;
+			conf->sprop[0].units[1]++;
 		else
-			conf->sprop_bytes = UINT16_MAX;
+			conf->sprop[0].bytes = UINT16_MAX;
 		assert_int_equal(stream_store_create(&r->conf, &r->store), 0);
 		stream_store_attach(r->store, r->link);
 		edge_run(r->link);

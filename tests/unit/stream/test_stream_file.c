@@ -164,7 +164,11 @@ static void streams_come_back_as_they_were(void **state)
 		"\"audio\":{\"stereo\":true,\"payload_type\":97,\"group\":\"ff15::1\"},\"max_"
 		"peers\":7,"
 		"\"require_live\":true,\"instant_start\":false,\"feedback\":\"off\","
-		"\"allowed_sources\":[\"198.18.77.0/24\",\"fd77::2\"]}");
+		"\"allowed_sources\":[\"198.18.77.0/24\",\"fd77::2\"],\"source\":\"primary\","
+		"\"backup\":{\"video\":{\"sprop_parameter_sets\":"
+		"\"Z2QAKKzZQHgCJ+WEAAADAAQAAAMA8DxgxlgA,aMuMsg==\"},\"audio\":{\"group\":"
+		"\"ff15::2\",\"payload_type\":98},\"failback\":\"auto\",\"failback_s\":99,"
+		"\"allowed_sources\":[\"fd77::2\"]}}");
 	b = store_rig_put_done(&k->rig, "b", "{\"audio\":{}}");
 	a_want = a->want;
 	b_want = b->want;
@@ -178,8 +182,8 @@ static void streams_come_back_as_they_were(void **state)
 	assert_memory_equal(&b->want, &b_want, sizeof(b_want));
 	attach(k);
 	assert_true(edge_serves(k->rig.link, 20004, a) && edge_serves(k->rig.link, 20000, a));
-	assert_true(edge_serves(k->rig.link, 20002, b));
-	assert_int_equal(edge_steered(k->rig.link), 6);
+	assert_true(edge_serves(k->rig.link, 20008, b));
+	assert_int_equal(edge_steered(k->rig.link), 10);
 	assert_int_equal(stream_shared(a)->conf.max_peers, 7);
 	assert_int_equal(stream_shared(a)->conf.require_live, 1);
 	assert_int_equal(stream_shared(a)->conf.no_instant_start, 1);

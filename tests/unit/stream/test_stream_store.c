@@ -46,12 +46,12 @@ static void owners_share_the_packets(void **state)
 	assert_int_not_equal(busy->owner, quiet->owner);
 	assert_int_equal(stream_leg_load(busy, LEG_AUDIO), 0);
 	assert_true(stream_leg_load(busy, LEG_VIDEO) > 0); // nothing came yet
-	busy->rates[LEG_VIDEO].packet_rate = 900.4;
-	quiet->rates[LEG_VIDEO].packet_rate = 1.5;
+	busy->rates[REGION_PRIMARY][LEG_VIDEO].packet_rate = 900.4;
+	quiet->rates[REGION_PRIMARY][LEG_VIDEO].packet_rate = 1.5;
 	assert_int_equal(stream_leg_load(busy, LEG_VIDEO), 900);
 	next = store_rig_put_done(r, "one", "{\"audio\":{}}");
 	assert_int_equal(next->owner, quiet->owner);
-	next->rates[LEG_AUDIO].packet_rate = 1000;
+	next->rates[REGION_PRIMARY][LEG_AUDIO].packet_rate = 1000;
 	next = store_rig_put_done(r, "two", "{\"audio\":{}}");
 	assert_int_equal(next->owner, busy->owner);
 }
@@ -459,7 +459,7 @@ static void rates_follow_the_counters(void **state)
 	struct rig *r = *state;
 	struct stream *s = store_rig_put_done(r, "a", "{\"video\":{}}");
 	struct region_leg_state *leg = &link_region(r->link)->streams[s->slot].legs[LEG_VIDEO];
-	const struct stream_rate *rate = &s->rates[LEG_VIDEO];
+	const struct stream_rate *rate = &s->rates[REGION_PRIMARY][LEG_VIDEO];
 
 	stream_store_sample(r->store, 10000);
 	leg->packets = 300;
