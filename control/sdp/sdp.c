@@ -91,6 +91,7 @@ enum sdp_verdict sdp_negotiate(const char *offer, size_t offer_bytes,
 	}
 	// A leg refused under partial_accept stays named: the caller may count it.
 	memcpy(agreed.codec_missing, choice.codec_missing, sizeof(agreed.codec_missing));
+	memcpy(agreed.missed, choice.missed, sizeof(agreed.missed));
 	*out = agreed;
 	*answer_bytes = writer.bytes;
 	return SDP_OK;

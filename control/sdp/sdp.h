@@ -83,7 +83,8 @@ struct sdp_negotiated {
 	struct ice_remote ice;
 	struct sdp_fingerprint fingerprints[SDP_MAX_FINGERPRINTS];
 	uint8_t n_fingerprints;
-	bool rtcp_rsize; // offered, and so answered, in every accepted section
+	bool rtcp_rsize;	// offered, and so answered, in every accepted section
+	bool missed[LEG_COUNT]; // offered, but the stream has no such leg
 	// On SDP_CODEC_MISSING and SDP_UNUSABLE and SDP_MALFORMED: one line for people.
 	char cause[SDP_CAUSE_MAX];
 	// On SDP_CODEC_MISSING: which legs' codecs the offer lacks.

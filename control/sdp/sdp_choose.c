@@ -181,6 +181,25 @@ static enum progress leg_choose(const struct context *ctx, enum leg_kind leg)
 	return furthest;
 }
 
+// Whether the viewer would take the leg, had the stream one.
+static bool leg_wanted(const struct context *ctx, enum leg_kind leg)
+{
+	for (uint8_t i = 0; i < ctx->offer->n_sections; i++) {
+		const struct sdp_section *section = &ctx->offer->sections[i];
+		enum sdp_direction direction = sdp_section_direction(ctx->offer, section);
+		struct sdp_rtp rtp;
+
+		if (!sdp_text_is(section->media, leg_name(leg)) || !is_live(ctx->offer, section) ||
+			direction == SDP_SENDONLY || direction == SDP_INACTIVE)
+			continue;
+		sdp_rtp_read(section, &rtp);
+		for (uint8_t k = 0; k < rtp.n_order; k++)
+			if (sdp_payload_is(&rtp.payloads[rtp.order[k]], leg))
+				return true;
+	}
+	return false;
+}
+
 static enum sdp_verdict leg_refuse(const struct context *ctx, enum leg_kind leg, enum progress why)
 {
 	static const char *const expected[] = {
@@ -214,6 +233,8 @@ static enum sdp_verdict legs_choose(const struct context *ctx)
 
 		if (ctx->legs[leg].present)
 			progress = leg_choose(ctx, leg);
+		else
+			choice->missed[leg] = leg_wanted(ctx, leg);
 		if (progress != GOOD && progress != NOT_OFFERED && progress != NO_CODEC)
 			return leg_refuse(ctx, leg, progress);
 		choice->codec_missing[leg] = progress == NO_CODEC;

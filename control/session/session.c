@@ -102,6 +102,7 @@ static void keep_session(struct session *s)
 	memcpy(keep->remote_pwd, s->ice.remote.pwd, sizeof(keep->remote_pwd));
 	memcpy(keep->mid, s->mid, sizeof(keep->mid));
 	keep->tagged = (uint8_t)s->tagged;
+	keep->missed = s->missed;
 	keep->ice_generation = s->ice_generation;
 	keep->created_ns = s->created_ms * 1000000;
 }
@@ -162,6 +163,8 @@ static int make_session(
 	s->ice.local = *offer->ice;
 	session_make_etag(s);
 	tag_section(s, offer->sdp);
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		s->missed |= (uint8_t)(offer->sdp->missed[leg] << leg);
 	*out = s;
 	return 0;
 }
@@ -348,6 +351,42 @@ static void check_consent(struct session *s, uint64_t now_ms)
 		session_end(s, SESSION_END_CONSENT);
 }
 
+// A stream that has other legs than the viewer was answered wants a fresh POST (F22). Another
+// profile or size in the same legs does not.
+static bool fits_stream(const struct session *s)
+{
+	const struct region_peer_conf *conf = &session_slot(s)->conf;
+
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		bool present = s->stream->want.legs[leg].present;
+
+		if (conf->legs[leg].enabled ? !present : present && s->missed >> leg & 1)
+			return false;
+	}
+	return true;
+}
+
+// Whoever waits for a source that does not come back holds a place for nothing (F23).
+static void check_source(struct session *s, uint64_t now_ms)
+{
+	uint64_t limit_ms = s->table->conf->whep.source_timeout_s * 1000ULL;
+	uint64_t newest_ms = stream_last_rx_ns(s->stream) / 1000000;
+
+	if (newest_ms < s->created_ms)
+		newest_ms = s->created_ms;
+	if (newest_ms < s->table->attached_ms)
+		newest_ms = s->table->attached_ms;
+	if (limit_ms && now_ms > newest_ms && now_ms - newest_ms >= limit_ms)
+		session_end(s, SESSION_END_SOURCE_SILENT);
+}
+
+static void check_playing(struct session *s, uint64_t now_ms)
+{
+	check_consent(s, now_ms);
+	check_source(s, now_ms);
+	session_keep_path(s, now_ms);
+}
+
 void session_tick(struct session_table *t, uint64_t now_ms)
 {
 	struct session *s, *next;
@@ -368,9 +407,11 @@ void session_tick(struct session_table *t, uint64_t now_ms)
 		if (s->end_wanted) {
 			if (s->retry_ms && now_ms >= s->retry_ms)
 				session_finish(s);
+		} else if (s->state != SESSION_RESERVING && stream_settled(s->stream) &&
+			   !fits_stream(s)) {
+			session_end(s, SESSION_END_STREAM_CHANGED);
 		} else if (s->state == SESSION_READY) {
-			check_consent(s, now_ms);
-			session_keep_path(s, now_ms);
+			check_playing(s, now_ms);
 		} else if (s->state == SESSION_CONNECTING) {
 			check_setup(s, now_ms);
 		}

@@ -141,6 +141,7 @@ static int adopt(struct session_table *t, uint16_t index, struct stream *stream)
 	s->created_ms = slot->session.created_ns / 1000000;
 	s->ice_generation = slot->session.ice_generation;
 	s->tagged = slot->session.tagged;
+	s->missed = slot->session.missed;
 	memcpy(s->resource, slot->session.resource, sizeof(s->resource));
 	memcpy(s->mid, slot->session.mid, sizeof(s->mid));
 	resume_ice(s, slot);

@@ -20,6 +20,8 @@ const char *session_end_name(enum session_end end)
 		[SESSION_END_DTLS_CLOSED] = "dtls_closed",
 		[SESSION_END_DTLS_FAILED] = "dtls_failed",
 		[SESSION_END_STREAM_GONE] = "stream_gone",
+		[SESSION_END_STREAM_CHANGED] = "stream_changed",
+		[SESSION_END_SOURCE_SILENT] = "source_silent",
 		[SESSION_END_DATAPLANE] = "dataplane_gone",
 		[SESSION_END_SHUTDOWN] = "shutdown",
 	};
@@ -97,6 +99,7 @@ void session_table_attach(struct session_table *t, struct link *link, struct str
 		t->n_free = 0;
 		return;
 	}
+	t->attached_ms = session_now_ms();
 	if (fill_free_slots(t, link_region(link)) < 0) {
 		log_error("no memory for %u peer slots", link_region(link)->n_peers);
 		return;

@@ -150,6 +150,12 @@ const struct region_leg_state *stream_leg_state(
 const char *stream_role_name(enum region_role);
 const char *stream_pick_name(enum region_pick);
 
+// When the newest packet of any of its sources came, CLOCK_MONOTONIC; 0: none yet.
+uint64_t stream_last_rx_ns(const struct stream *);
+
+// Whether all workers have it as it stands: no change of it is under way.
+bool stream_settled(const struct stream *);
+
 // Whether one of its legs sends, as far as its worker has told.
 bool stream_live(const struct stream *);
 

@@ -118,9 +118,10 @@ struct conf {
 		bool strict_sessions;
 	} access;
 	struct {
-		uint32_t setup_timeout_s;      // ICE and DTLS done by then, default 40
-		uint32_t consent_timeout_s;    // default 30
-		uint32_t max_peers;	       // 0: what the peer table holds
+		uint32_t setup_timeout_s;   // ICE and DTLS done by then, default 40
+		uint32_t source_timeout_s;  // sessions of a silent stream end, default 30; 0: never
+		uint32_t consent_timeout_s; // default 30
+		uint32_t max_peers;	    // 0: what the peer table holds
 		uint32_t max_peers_per_stream; // default for streams that do not say; 0: 8
 		uint32_t max_connecting; // sessions not yet through ICE and DTLS, default 4096; 0:
 					 // no cap

@@ -199,6 +199,9 @@ const struct conf_option conf_options[] = {
 		"Seconds in which ICE and DTLS must be done; a session that is not ready ends then"),
 	NUMBER(whep, consent_timeout_s, 1, 3600, 30,
 		"Seconds without a consent check after which a viewer counts as gone (RFC 7675)"),
+	NUMBER(whep, source_timeout_s, 0, 86400, 30,
+		"Seconds without a packet of the stream's sources after which its viewers' "
+		"sessions end; 0: never"),
 	NUMBER(whep, max_peers, 0, 65536, 0,
 		"Viewers in all; 0: as many as the peer table holds"),
 	NUMBER(whep, max_peers_per_stream, 0, 65536, 8,

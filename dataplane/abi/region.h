@@ -230,8 +230,9 @@ struct region_peer_session {
 	uint8_t remote_pwd[REGION_DIGEST_BYTES];
 	char mid[REGION_MID_MAX + 1]; // of the section that carries the transport
 	uint8_t tagged;		      // enum leg_kind of that section
-	uint32_t ice_generation;      // restarts so far
-	uint64_t created_ns;	      // CLOCK_MONOTONIC
+	uint8_t missed;		 // bit i: it asked for enum leg_kind i, which the stream had not
+	uint32_t ice_generation; // restarts so far
+	uint64_t created_ns;	 // CLOCK_MONOTONIC
 };
 
 // Why a packet that a viewer asked for again was not sent. The names are what the API and metrics

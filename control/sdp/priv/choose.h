@@ -23,6 +23,7 @@ struct sdp_choice {
 	uint8_t tagged;		// section whose transport values hold
 	uint8_t offerer_tagged; // first of the group: speaks for bundle-only sections
 	bool codec_missing[LEG_COUNT];
+	bool missed[LEG_COUNT]; // by the viewer: the stream has no such leg
 };
 
 // Return: SDP_OK; SDP_CODEC_MISSING or SDP_UNUSABLE with cause filled (and codec_missing).

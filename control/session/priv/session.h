@@ -52,6 +52,7 @@ struct session {
 	uint64_t retry_ms;   // 0: nothing to send again
 	char mid[SDP_MID_MAX + 1];
 	enum leg_kind tagged;
+	uint8_t missed; // bit i: it asked for enum leg_kind i, which the stream had not
 	uint64_t created_ms;
 	uint64_t answered_ns;		   // POST was, and no pair is nominated yet; else 0
 	uint64_t consent_ms;		   // newest authenticated check, which was answered
@@ -88,6 +89,7 @@ struct session_table {
 	uint64_t noted_ms;
 	unsigned int stray_budget;
 	uint64_t now_ms; // of the newest tick or packet
+	uint64_t attached_ms;
 	struct session_counts counts;
 };
 

@@ -80,6 +80,7 @@ static const struct row {
 	{ "whep", "strict_etag", "yes", FIELD(whep.strict_etag), 1 },
 	{ "whep", "setup_timeout_s", "41", FIELD(whep.setup_timeout_s), 41 },
 	{ "whep", "consent_timeout_s", "31", FIELD(whep.consent_timeout_s), 31 },
+	{ "whep", "source_timeout_s", "0", FIELD(whep.source_timeout_s), 0 },
 	{ "whep", "max_peers", "100", FIELD(whep.max_peers), 100 },
 	{ "whep", "max_peers_per_stream", "0", FIELD(whep.max_peers_per_stream), 0 },
 	{ "whep", "max_connecting", "9", FIELD(whep.max_connecting), 9 },
@@ -157,6 +158,7 @@ static void test_defaults(void **state)
 	assert_int_equal(conf->http.max_connections, 1024);
 	assert_int_equal(conf->whep.setup_timeout_s, 40);
 	assert_int_equal(conf->whep.consent_timeout_s, 30);
+	assert_int_equal(conf->whep.source_timeout_s, 30);
 	assert_int_equal(conf->whep.max_peers, 0);
 	assert_int_equal(conf->whep.max_peers_per_stream, 8);
 	assert_int_equal(conf->limits.stun_pps, 50);

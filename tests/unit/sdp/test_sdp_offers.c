@@ -473,6 +473,37 @@ static void test_partial_accept(void **state)
 	assert_int_equal(fixture_negotiate(&run, &offer), SDP_CODEC_MISSING);
 }
 
+// F22: what the viewer would have taken had the stream had it, and only that.
+static void test_missed_legs(void **state)
+{
+	static const struct {
+		const char *offer, *what, *by;
+		bool missed;
+	} cases[] = {
+		{ "chromium-av", NULL, NULL, true },
+		{ "chromium-video", NULL, NULL, false },
+		{ "chromium-av", "opus/48000", "opvs/48000", false },
+		{ "chromium-av", "a=recvonly", "a=sendonly", false },
+	};
+	static struct fixture_offer offer;
+	static struct fixture_run run;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		fixture_load(cases[i].offer, &offer);
+		if (cases[i].what)
+			fixture_replace(&offer, cases[i].what, cases[i].by);
+		fixture_run_init(&run);
+		run.legs[LEG_AUDIO].present = false;
+		assert_int_equal(fixture_negotiate(&run, &offer), SDP_OK);
+		assert_int_equal(run.agreed.missed[LEG_AUDIO], cases[i].missed);
+		assert_false(run.agreed.missed[LEG_VIDEO]);
+	}
+	run.legs[LEG_AUDIO].present = true;
+	fixture_load("chromium-av", &offer);
+	assert_int_equal(fixture_negotiate(&run, &offer), SDP_OK);
+	assert_false(run.agreed.missed[LEG_AUDIO]);
+}
+
 // B8: one section a kind; of several the first good one.
 static void test_second_section_rejected(void **state)
 {
@@ -531,6 +562,7 @@ int main(void)
 		cmocka_unit_test(test_noise_changes_nothing),
 		cmocka_unit_test(test_candidate_priorities),
 		cmocka_unit_test(test_partial_accept),
+		cmocka_unit_test(test_missed_legs),
 		cmocka_unit_test(test_second_section_rejected),
 		cmocka_unit_test(test_lone_section),
 	};

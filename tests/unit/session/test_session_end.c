@@ -146,6 +146,40 @@ static void a_session_ends_by_close_notify(void **state)
 	ends_well(*state, SESSION_END_DTLS_CLOSED, by_close_notify);
 }
 
+static void by_fewer_legs(struct viewer *v)
+{
+	struct stream_want want = v->stage->stream->want;
+
+	char error[STREAM_ERROR_MAX];
+	bool existed;
+
+	want.legs[LEG_AUDIO].present = false;
+	assert_int_equal(
+		stream_set(v->stage->streams, "cam", &want, NULL, NULL, &existed, error), 0);
+	stage_pump(v->stage);
+	session_tick(v->stage->sessions, stage_now_ms());
+}
+
+// F22, F19: it was answered what the stream has no more.
+static void a_session_ends_when_its_stream_loses_a_leg(void **state)
+{
+	ends_well(*state, SESSION_END_STREAM_CHANGED, by_fewer_legs);
+}
+
+enum { SOURCE_S = 20 };
+
+static void by_silent_source(struct viewer *v)
+{
+	v->stage->conf.whep.source_timeout_s = SOURCE_S;
+	session_tick(v->stage->sessions, stage_now_ms() + SOURCE_S * 1000);
+}
+
+// F23.
+static void a_session_ends_without_a_source(void **state)
+{
+	ends_well(*state, SESSION_END_SOURCE_SILENT, by_silent_source);
+}
+
 static void a_wrong_fingerprint_ends_it_without_keys(void **state)
 {
 	struct stage *stage = *state;
@@ -447,6 +481,8 @@ int main(void)
 		TEST(a_session_ends_at_shutdown),
 		TEST(a_session_ends_without_consent),
 		TEST(a_session_ends_by_close_notify),
+		TEST(a_session_ends_when_its_stream_loses_a_leg),
+		TEST(a_session_ends_without_a_source),
 		TEST(a_wrong_fingerprint_ends_it_without_keys),
 		TEST(a_fatal_alert_ends_it),
 		TEST(set_up_takes_no_longer_than_allowed),
