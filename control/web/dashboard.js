@@ -35,8 +35,39 @@ async function getJson(path) {
   return answer.json();
 }
 
+// Of the source that plays; the rest stands by.
+function playingLegs(stream) {
+  return (stream.source?.active === 'backup' ? stream.backup?.legs : stream.legs) ?? {};
+}
+
+// All sources' legs, by what to call them.
+function allLegs(stream) {
+  const backup = Object.entries(stream.backup?.legs ?? {}).map(([kind, leg]) => [`backup ${kind}`, leg]);
+
+  return [...Object.entries(stream.legs ?? {}), ...backup].filter(([, leg]) => leg);
+}
+
+const WHY = {
+  silence: 'the other fell silent',
+  hand: 'by hand',
+  failback: 'the primary came back',
+  removed: 'the backup was removed',
+};
+
+function sourceText(stream) {
+  const { active, pick, switched_ms: agoMs, switched_by: why } = stream.source ?? {};
+
+  if (!stream.backup) {
+    return '';
+  }
+  return [
+    `${active} plays${pick === 'auto' ? '' : ', as picked'}`,
+    agoMs !== null && `took over ${age(agoMs / 1000)} ago: ${WHY[why] ?? why}`,
+  ].filter(Boolean).join('; ');
+}
+
 function streamBits(stream) {
-  return Object.values(stream.legs ?? {}).reduce((sum, leg) => sum + (leg.bitrate_bps ?? 0), 0);
+  return Object.values(playingLegs(stream)).reduce((sum, leg) => sum + (leg.bitrate_bps ?? 0), 0);
 }
 
 // Up, down, or something between that deserves attention.
@@ -103,6 +134,7 @@ function makeCard(id) {
     viewers: element('p', { class: 'viewers' }),
     rate: element('p', { class: 'rate' }),
     legs: element('ul', { class: 'legs' }),
+    source: element('p', { class: 'source' }),
     quality: element('p', { class: 'quality' }),
     spark: makeSpark(),
   };
@@ -112,6 +144,7 @@ function makeCard(id) {
       element('h3', { title: id }, element('a', { href: `/watch/${encodeURIComponent(id)}` }, id)),
       parts.viewers),
     element('div', { class: 'card-graph' }, parts.spark, parts.rate),
+    parts.source,
     parts.legs,
     parts.quality);
   return parts;
@@ -120,8 +153,6 @@ function makeCard(id) {
 function fillCard(card, stream) {
   const values = history.get(stream.id) ?? [];
   const rate = streamBits(stream);
-  const legs = Object.entries(stream.legs ?? {}).filter(([, leg]) => leg);
-
   values.push(rate);
   if (values.length > HISTORY) {
     values.shift();
@@ -129,7 +160,9 @@ function fillCard(card, stream) {
   history.set(stream.id, values);
   card.viewers.textContent = stream.viewers === 1 ? '1 viewer' : `${count(stream.viewers ?? 0)} viewers`;
   card.rate.textContent = bits(rate);
-  card.legs.replaceChildren(...legs.map(([kind, leg]) => legRow(kind, leg)));
+  card.source.textContent = sourceText(stream);
+  card.source.classList.toggle('warn', stream.source?.active === 'backup');
+  card.legs.replaceChildren(...allLegs(stream).map(([kind, leg]) => legRow(kind, leg)));
   card.quality.textContent = qualityText(stream);
   card.root.classList.toggle('silent', rate === 0);
   drawSpark(card.spark, values);
@@ -161,7 +194,7 @@ function showStreams(streams) {
 
 function showTotals(streams) {
   const sum = (f) => streams.reduce((total, s) => total + f(s), 0);
-  const problems = sum((s) => Object.values(s.legs ?? {}).reduce((n, leg) => n + (leg?.problems?.length ?? 0), 0));
+  const problems = sum((s) => allLegs(s).reduce((n, [, leg]) => n + (leg.problems?.length ?? 0), 0));
   const tiles = [
     ['streams', count(streams.length)],
     ['viewers', count(sum((s) => s.viewers ?? 0))],

@@ -18,7 +18,7 @@ const DISCONNECTED_MS = 5000;
 const SAMPLE_MS = 1000;
 const FIRST_SAMPLE_MS = 250;
 const SILENT_SAMPLES = 3;
-const SOURCE_MS = 30000;
+const SOURCE_MS = 5000;
 const IDLE_CONTROLS_MS = 3000;
 
 const $ = (id) => document.getElementById(id);
@@ -290,6 +290,13 @@ async function sampleLoop() {
 // hold an API key and, where there is none, its own host; other viewers do without.
 let sourceTimer = 0;
 
+// Which of two sources is shown; of one there is nothing to say.
+function showSource(stream) {
+  $('source').hidden = !stream.backup;
+  $('source').textContent = stream.source?.active ?? '';
+  $('source').className = `chip ${stream.source?.active === 'backup' ? 'warn' : ''}`;
+}
+
 async function readSource() {
   if (!key.value && !['localhost', '127.0.0.1', '[::1]'].includes(location.hostname)) {
     return;
@@ -304,13 +311,17 @@ async function readSource() {
       clearInterval(sourceTimer);
       return;
     }
-    const legs = answer.ok ? (await answer.json()).legs ?? {} : {};
-    const problems = Object.values(legs).flatMap((leg) => leg?.problems ?? []);
+    const stream = answer.ok ? await answer.json() : {};
+    const sources = [['', stream.legs], ['backup: ', stream.backup?.legs]];
+    const problems = sources.flatMap(([whose, legs]) => Object.values(legs ?? {})
+      .flatMap((leg) => (leg?.problems ?? []).map((problem) => whose + problem)));
 
+    showSource(stream);
     $('notice').textContent = problems.join(' · ');
     $('notice').title = problems.join('\n');
   } catch {
     $('notice').textContent = '';
+    showSource({});
   }
 }
 
