@@ -247,8 +247,8 @@ void intake_house(struct worker *w)
 
 		if (!s->generation || s->owner != w->id)
 			continue;
-		upstream_house(w, slot);
 		backup_house(w, slot);
+		upstream_house(w, slot);
 		for (int leg = 0; leg < LEG_COUNT; leg++) {
 			if (!s->legs[leg].present)
 				continue;
