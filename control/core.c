@@ -76,8 +76,9 @@ static void tell_stream(const struct stream *s, const struct ring_event *e)
 		if (e->source != REGION_BACKUP)
 			metrics_leg_silent(s, e->leg);
 	} else if (e->kind == RING_SOURCE) {
-		log_warn("stream %s: the %s plays now", s->id,
-			stream_role_name((enum region_role)e->source));
+		log_warn("stream %s: the %s plays now (%s)", s->id,
+			stream_role_name((enum region_role)e->source),
+			stream_shared(s) ? region_switch_name(stream_shared(s)->sources.why) : "?");
 	}
 }
 
