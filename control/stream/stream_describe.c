@@ -261,9 +261,10 @@ static json_t *describe_backup(const struct stream *s)
 
 	if (!want->present)
 		return json_null();
-	return json_pack("{s:o, s:o, s:s, s:i}", "legs", describe_legs(s, REGION_BACKUP),
+	return json_pack("{s:o, s:o, s:s, s:i, s:o}", "legs", describe_legs(s, REGION_BACKUP),
 		"allowed_sources", stream_sources(want->sources, want->n_sources), "failback",
-		want->failback ? "auto" : "manual", "failback_s", want->failback_s);
+		want->failback ? "auto" : "manual", "failback_s", want->failback_s, "commands",
+		stream_commands(s, REGION_BACKUP));
 }
 
 // Of a stream without a backup too: it may have had one.
@@ -314,7 +315,7 @@ json_t *stream_describe(const struct stream *s)
 	rc |= stream_json_put(out, "legs", describe_legs(s, REGION_PRIMARY));
 	rc |= stream_json_put(out, "fanout_wait", describe_wait(s));
 	rc |= stream_json_put(out, "quality", describe_quality(s));
-	rc |= stream_json_put(out, "commands", stream_commands(s));
+	rc |= stream_json_put(out, "commands", stream_commands(s, REGION_PRIMARY));
 	if (rc == 0)
 		return out;
 	json_decref(out);

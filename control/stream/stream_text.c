@@ -244,10 +244,10 @@ static const char *address_text(const struct stream_store *store, char buf[INET6
 }
 
 // Return: where the leg is sent to, bare: its group, or our address.
-static const char *leg_host(
-	const struct stream *s, enum leg_kind leg, char buf[INET6_ADDRSTRLEN], bool *v6)
+static const char *leg_host(const struct stream *s, const struct stream_leg_want *leg,
+	char buf[INET6_ADDRSTRLEN], bool *v6)
 {
-	const struct net_addr *group = &s->want.legs[leg].group;
+	const struct net_addr *group = &leg->group;
 
 	*v6 = group->family ? group->family == NET_IPV6 : s->store->address.family == NET_IPV6;
 	if (group->family == NET_NONE)
@@ -258,7 +258,7 @@ static const char *leg_host(
 
 // The same as it stands in a URL.
 static const char *leg_url_host(
-	const struct stream *s, enum leg_kind leg, char buf[INET6_ADDRSTRLEN + 2])
+	const struct stream *s, const struct stream_leg_want *leg, char buf[INET6_ADDRSTRLEN + 2])
 {
 	char ip[INET6_ADDRSTRLEN];
 	bool v6;
@@ -283,10 +283,10 @@ static const char *x264_profile(const struct stream_leg_want *leg)
 	return "baseline";
 }
 
-static json_t *ffmpeg_command(const struct stream *s)
+static json_t *ffmpeg_command(const struct stream *s, enum region_role role)
 {
-	const struct stream_leg_want *video = &s->want.legs[LEG_VIDEO];
-	const struct stream_leg_want *audio = &s->want.legs[LEG_AUDIO];
+	const struct stream_leg_want *video = stream_leg_of(s, role, LEG_VIDEO);
+	const struct stream_leg_want *audio = stream_leg_of(s, role, LEG_AUDIO);
 	unsigned int bytes = packet_bytes(s->store);
 	char host[INET6_ADDRSTRLEN + 2];
 	struct text t = { .used = 0 };
@@ -297,20 +297,20 @@ static json_t *ffmpeg_command(const struct stream *s)
 			" -map 0:v:0 -c:v libx264 -profile:v %s -preset veryfast -tune zerolatency"
 			" -bf 0 -g 60 -pix_fmt yuv420p -payload_type %u -f rtp"
 			" 'rtp://%s:%u?pkt_size=%u'",
-			x264_profile(video), video->payload_type, leg_url_host(s, LEG_VIDEO, host),
+			x264_profile(video), video->payload_type, leg_url_host(s, video, host),
 			video->port, bytes);
 	if (audio->present)
 		append(&t,
 			" -map 0:a:0 -c:a libopus -ar 48000 -ac 2 -payload_type %u -f rtp"
 			" 'rtp://%s:%u?pkt_size=%u'",
-			audio->payload_type, leg_url_host(s, LEG_AUDIO, host), audio->port, bytes);
+			audio->payload_type, leg_url_host(s, audio, host), audio->port, bytes);
 	return json_string(t.buf);
 }
 
-static json_t *gstreamer_command(const struct stream *s)
+static json_t *gstreamer_command(const struct stream *s, enum region_role role)
 {
-	const struct stream_leg_want *video = &s->want.legs[LEG_VIDEO];
-	const struct stream_leg_want *audio = &s->want.legs[LEG_AUDIO];
+	const struct stream_leg_want *video = stream_leg_of(s, role, LEG_VIDEO);
+	const struct stream_leg_want *audio = stream_leg_of(s, role, LEG_AUDIO);
 	const char *profile = x264_profile(video);
 	unsigned int bytes = packet_bytes(s->store);
 	char buf[INET6_ADDRSTRLEN];
@@ -327,22 +327,22 @@ static json_t *gstreamer_command(const struct stream *s)
 			" bitrate=2500 ! video/x-h264,profile=%s"
 			" ! rtph264pay mtu=%u pt=%u config-interval=-1 ! udpsink host=%s port=%u",
 			strcmp(profile, "baseline") == 0 ? "constrained-baseline" : profile, bytes,
-			video->payload_type, leg_host(s, LEG_VIDEO, buf, &v6), video->port);
+			video->payload_type, leg_host(s, video, buf, &v6), video->port);
 	if (audio->present)
 		append(&t,
 			" audiotestsrc is-live=true ! audioconvert ! audioresample"
 			" ! audio/x-raw,rate=48000,channels=2 ! opusenc"
 			" ! rtpopuspay mtu=%u pt=%u ! udpsink host=%s port=%u",
-			bytes, audio->payload_type, leg_host(s, LEG_AUDIO, buf, &v6), audio->port);
+			bytes, audio->payload_type, leg_host(s, audio, buf, &v6), audio->port);
 	return json_string(t.buf);
 }
 
-json_t *stream_commands(const struct stream *s)
+json_t *stream_commands(const struct stream *s, enum region_role role)
 {
 	json_t *out = json_object();
 
-	if (out && stream_json_put(out, "ffmpeg", ffmpeg_command(s)) == 0 &&
-		stream_json_put(out, "gstreamer", gstreamer_command(s)) == 0)
+	if (out && stream_json_put(out, "ffmpeg", ffmpeg_command(s, role)) == 0 &&
+		stream_json_put(out, "gstreamer", gstreamer_command(s, role)) == 0)
 		return out;
 	json_decref(out);
 	return NULL;

@@ -217,9 +217,9 @@ unsigned int stream_rtp_max(const struct stream_store *);
 json_t *stream_problems(
 	const struct stream *, enum region_role, enum leg_kind, const struct region_leg_state *);
 
-// Shell commands that send to the stream.
+// Shell commands that send to a source's ports.
 // Return: a new object; NULL no memory.
-json_t *stream_commands(const struct stream *);
+json_t *stream_commands(const struct stream *, enum region_role);
 
 // Set a member; NULL values count as no memory.
 // Return: 0; -ENOMEM.

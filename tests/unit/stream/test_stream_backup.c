@@ -137,7 +137,7 @@ static void each_source_is_described(void **state)
 	struct rig *r = *state;
 	struct stream *s = store_rig_put_done(r, "a", "{\"video\":{},\"backup\":{}}");
 	struct region_stream *shared = worker_side(r, s);
-	const char *active, *by, *leg_state;
+	const char *active, *by, *leg_state, *command;
 	int silence, hand, port, rate;
 	json_t *doc, *problems;
 
@@ -172,6 +172,10 @@ static void each_source_is_described(void **state)
 	assert_string_equal(leg_state, "up");
 	assert_int_equal(rate, 800000);
 	assert_int_equal(json_array_size(problems), 1);
+	assert_int_equal(
+		json_unpack(doc, "{s:{s:{s:s}}}", "backup", "commands", "ffmpeg", &command), 0);
+	assert_non_null(strstr(command, ":20002?pkt_size="));
+	assert_null(strstr(command, ":20000"));
 	// With the remedy for its own port.
 	assert_int_equal(port, s->want.backup.legs[LEG_VIDEO].port + 1);
 	assert_non_null(strstr(json_string_value(json_array_get(problems, 0)), "UDP port 20003"));
