@@ -1,16 +1,22 @@
 """A data plane that ends and comes back costs a gap, never a session."""
 
 import os
+import re
 import signal
 import socket
+import sys
 import threading
 import time
 
-from host import check, wait_until
+from host import ROOT, check, wait_until
 from millrace import Edge, Encoder, Netns, post_offer, request, try_request
 from tap import Tap
 from viewers import Aiortc
 from cases.lifecycle import recorded_offer
+
+sys.path.append(os.path.join(ROOT, "tests", "quality"))
+
+from rig import Loss  # noqa: E402
 
 SMALL = {"size": "320x180", "rate": 15, "bits": "200k"}
 MAX_GAP_S = 12  # start of the EAL, and up to a key frame interval until a picture can begin
@@ -31,24 +37,49 @@ def go_on(crowd, encoder, before, seconds=30):
     return crowd.await_all(further, seconds, "three more seconds of picture and sound")
 
 
-def judge(tap, n_viewers, n_restarts):
-    check(len(tap.rtp) == 2 * n_viewers, f"{len(tap.rtp)} legs were seen")
+def rtx_of(crowd):
+    """The SSRCs that retransmissions have. A viewer that was given no time for a moment may have
+    lost something too: such legs come and go."""
+    answers = [event["answer"] for event in crowd.process.seen if event["event"] == "answered"]
+    return {int(ssrc).to_bytes(4, "big") for answer in answers
+            for ssrc in re.findall(r"a=ssrc-group:FID \d+ (\d+)", answer)}
+
+
+def media(legs, crowd):
+    return {key: leg for key, leg in list(legs.items()) if key[1] not in rtx_of(crowd)}
+
+
+def judge(tap, crowd, n_restarts):
     check(not tap.repeated, f"indices were used twice: {tap.repeated[:5]}")
-    for (port, ssrc), leg in tap.rtp.items():
+    legs = media(tap.rtp, crowd)
+    check(len(legs) == 2 * crowd.count, f"{len(legs)} legs were seen")
+    for (port, ssrc), leg in legs.items():
         check(n_restarts == 0 or 64 < leg.longest_leap < MAX_LEAP,
               f"leg {ssrc.hex()} of port {port} leapt by {leg.longest_leap}")
-    check(tap.rtcp and all(len(leg.indices) > 1 for leg in tap.rtcp.values()), "no reports came")
+    reports = media(tap.rtcp, crowd)
+    check(reports and all(len(leg.indices) > 1 for leg in reports.values()), "no reports came")
 
 
-def await_tap(tap, n_viewers):
+def await_tap(tap, crowd):
     """A leap is seen only in a leg that was seen before it."""
     end = time.monotonic() + 10
     while True:
-        seen = {ssrc.hex(): len(leg.indices) for (_, ssrc), leg in list(tap.rtp.items())}
-        if len(seen) == 2 * n_viewers and min(seen.values()) > 5:
+        seen = {ssrc.hex(): len(leg.indices) for (_, ssrc), leg in media(tap.rtp, crowd).items()}
+        if len(seen) == 2 * crowd.count and min(seen.values()) > 5:
             return
         check(time.monotonic() < end, f"packets by leg after 10 s: {seen}")
         time.sleep(0.05)
+
+
+def await_resent(tap, crowd, loss):
+    """Lose packets until more are sent again than were before."""
+    def resent():
+        return sum(len(leg.indices) for (_, ssrc), leg in list(tap.rtp.items())
+                   if ssrc in rtx_of(crowd))
+    before = resent()
+    loss.of_thousand(200)
+    wait_until(lambda: resent() > before, 10, "a retransmission")
+    loss.of_thousand(0)
 
 
 def longest_gaps(stats):
@@ -67,10 +98,10 @@ class DataplaneRestart:
                     Aiortc(context.logs, count=2) as crowd:
                 crowd.await_playing()
                 with Tap(profile(edge)) as tap:
-                    await_tap(tap, n_viewers=2)
+                    await_tap(tap, crowd)
                     for number in (signal.SIGKILL, signal.SIGTERM):
                         self.restart(edge, crowd, encoder, number, context.logs)
-                    judge(tap, n_viewers=2, n_restarts=2)
+                    judge(tap, crowd, n_restarts=2)
                 # Each is still the session that it was: it leaves by the URL that it has.
                 crowd.leave(0)
                 crowd.leave(1)
@@ -198,10 +229,11 @@ class ServiceRestart:
         check(len(keeper.kept.get("region", ())) == 1, f"kept: {keeper.kept}")
         legs = edge.put_stream()["legs"]
         with Encoder(context.logs, legs, **SMALL) as encoder, \
-                Aiortc(context.logs) as crowd:
+                Aiortc(context.logs) as crowd, Loss(context.logs, context.build) as loss:
             crowd.await_playing()
             with Tap(profile(edge)) as tap:
-                await_tap(tap, n_viewers=1)
+                await_tap(tap, crowd)
+                await_resent(tap, crowd, loss)
                 before = {viewer["viewer"]: viewer for viewer in crowd.stats()}
                 crowd.process.send("mark")
                 for process in (edge.dataplane, edge.control):
@@ -212,7 +244,8 @@ class ServiceRestart:
                 edge.start_dataplane()
                 edge.start_control()
                 stats = go_on(crowd, encoder, before)
-                judge(tap, n_viewers=1, n_restarts=1)
+                await_resent(tap, crowd, loss)
+                judge(tap, crowd, n_restarts=1)
             gaps = longest_gaps(stats)
             with open(os.path.join(context.logs, "gaps.txt"), "a") as file:
                 file.write(f"both killed: longest gap {gaps}\n")
