@@ -63,6 +63,7 @@ struct host {
 	struct route_walk walks[REGION_MAX_WORKERS];
 
 	// Main thread: rw.
+	uint32_t link_seen; // enum region_link, by this process
 	uint64_t watch_ns;
 	uint64_t conflicts_told;
 	uint32_t epoch_told;
@@ -115,9 +116,8 @@ int host_create(const struct conf *conf, const struct port_set *ports, struct re
 		host_destroy(h);
 		return rc;
 	}
-	if (with_kernel)
-		memcpy(region->header->exception_interface, conf->dataplane.exception_interface,
-			sizeof(region->header->exception_interface));
+	memcpy(region->header->exception_interface, conf->dataplane.exception_interface,
+		sizeof(region->header->exception_interface));
 	host_watch(h);
 	*out = h;
 	return 0;
@@ -135,7 +135,7 @@ void host_destroy(struct host *h)
 
 static void watch_link(struct host *h)
 {
-	uint32_t before = atomic_load(&h->shared->link), now;
+	uint32_t before = h->link_seen, now;
 	struct port_link all = { .up = true };
 
 	for (uint16_t i = 0; i < h->n_ports; i++) {
@@ -150,6 +150,7 @@ static void watch_link(struct host *h)
 	h->shared->link_mbps = all.mbps;
 	if (now == before)
 		return;
+	h->link_seen = now;
 	atomic_store(&h->shared->link, now);
 	if (all.up && all.mbps)
 		log_info("the link is up, %u Mbit/s", all.mbps);
@@ -170,7 +171,9 @@ static void watch_groups(struct host *h)
 	if (!atomic_load_explicit(&h->groups.fresh, memory_order_acquire))
 		return;
 	for (uint16_t i = 0; i < h->n_ports; i++) {
-		int one = port_set_groups(h->ports[i], h->groups.macs, h->groups.n);
+		// The kernel has groups of its own, IGMP's questions among them.
+		int one = h->kernel ? port_take_all_groups(h->ports[i])
+				    : port_set_groups(h->ports[i], h->groups.macs, h->groups.n);
 
 		if (one < 0)
 			rc = one;

@@ -47,6 +47,11 @@ int port_link_get(uint16_t port_id, struct port_link *out)
 	return 0;
 }
 
+int port_take_all_groups(uint16_t port_id)
+{
+	return rte_eth_allmulticast_enable(port_id);
+}
+
 int port_set_groups(uint16_t port_id, const uint8_t (*macs)[6], uint32_t n)
 {
 	struct rte_ether_addr list[MAX_GROUPS];
@@ -57,7 +62,5 @@ int port_set_groups(uint16_t port_id, const uint8_t (*macs)[6], uint32_t n)
 			memcpy(list[i].addr_bytes, macs[i], 6);
 		rc = rte_eth_dev_set_mc_addr_list(port_id, list, n);
 	}
-	if (rc < 0)
-		rc = rte_eth_allmulticast_enable(port_id);
-	return rc;
+	return rc < 0 ? port_take_all_groups(port_id) : rc;
 }

@@ -17,3 +17,6 @@ int port_link_get(uint16_t port_id, struct port_link *out);
 // Let these groups' frames in, and no others where the port can tell; else all groups.
 // Return: 0; -errno the port lets in what it likes.
 int port_set_groups(uint16_t port_id, const uint8_t (*macs)[6], uint32_t n);
+
+// Let every group's frames in. Return: as port_set_groups.
+int port_take_all_groups(uint16_t port_id);

@@ -2,7 +2,16 @@
 // are reached, what is told of the link. Frames: tests/unit/host/frames.h.
 #include "tests/unit/fanout/edge_kit.h"
 
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <rte_ethdev.h>
 
 #include "dataplane/fanout/host.h"
 #include "tests/unit/host/frames.h"
@@ -231,6 +240,87 @@ static void what_control_sends_too(void **state)
 	assert_memory_equal(frame, viewer_mac, 6);
 }
 
+// ---- a kernel's interface beside it -------------------------------------------------------------
+
+static unsigned int n_lists;
+
+// As a card that tells multicast apart: the ring's driver does not.
+int __wrap_rte_eth_dev_set_mc_addr_list(uint16_t port, struct rte_ether_addr *macs, uint32_t n);
+int __wrap_rte_eth_dev_set_mc_addr_list(uint16_t port, struct rte_ether_addr *macs, uint32_t n)
+{
+	n_lists++;
+	return 0;
+}
+
+// A network namespace of our own, with an interface of the kernel's for the host to make.
+static void want_kernel(void)
+{
+	if (access("/dev/net/tun", R_OK | W_OK) < 0 || unshare(CLONE_NEWNET) < 0)
+		skip();
+	strcpy(kit.conf.dataplane.exception_interface, "mr0");
+	kit.conf.dataplane.mtu = 1500;
+}
+
+static bool kernel_has_carrier(void)
+{
+	struct ethtool_value link = { .cmd = ETHTOOL_GLINK };
+	struct ifreq ifr = { .ifr_name = "mr0", .ifr_data = (void *)&link };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	assert_int_equal(ioctl(fd, SIOCETHTOOL, &ifr), 0);
+	close(fd);
+	return link.data;
+}
+
+static void watch_once(void)
+{
+	usleep((HOST_WATCH_MS + 1) * 1000);
+	host_watch(kit.edge.host);
+}
+
+static void our_groups_alone_are_let_in(void **state)
+{
+	rte_eth_allmulticast_disable(0);
+	n_lists = 0;
+	start_host();
+	watch_once();
+	assert_int_equal(n_lists, 1);
+	assert_int_equal(rte_eth_allmulticast_get(0), 0);
+}
+
+// Nobody tells us of the kernel's own groups; without IGMP's questions a switch forgets us.
+static void the_kernel_has_all_groups(void **state)
+{
+	rte_eth_allmulticast_disable(0);
+	want_kernel();
+	start_host();
+	watch_once();
+	assert_int_equal(rte_eth_allmulticast_get(0), 1);
+}
+
+// The region may have seen the link go down under a data plane before, which had another interface.
+static void the_kernel_is_told_of_a_link_that_stays_down(void **state)
+{
+	want_kernel();
+	atomic_store(&kit.region.header->host.link, REGION_LINK_DOWN);
+	assert_int_equal(rte_eth_dev_set_link_down(0), 0);
+	kit.ports.ports[0] = 0;
+	kit.ports.n_ports = 1;
+	assert_int_equal(host_create(&kit.conf, &kit.ports, &kit.region, &kit.edge.host), 0);
+	assert_false(kernel_has_carrier());
+	assert_string_equal(kit.region.header->exception_interface, "mr0");
+	assert_int_equal(rte_eth_dev_set_link_up(0), 0);
+	watch_once();
+	assert_true(kernel_has_carrier());
+}
+
+static void no_interface_is_left_from_before(void **state)
+{
+	strcpy(kit.region.header->exception_interface, "mr0");
+	start_host();
+	assert_string_equal(kit.region.header->exception_interface, "");
+}
+
 #define host_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -243,6 +333,10 @@ int main(void)
 		host_test(the_link_is_told),
 		host_test(beyond_the_link),
 		host_test(what_control_sends_too),
+		host_test(our_groups_alone_are_let_in),
+		host_test(the_kernel_has_all_groups),
+		host_test(the_kernel_is_told_of_a_link_that_stays_down),
+		host_test(no_interface_is_left_from_before),
 	};
 
 	return cmocka_run_group_tests(tests, kit_group_setup, kit_group_teardown);
