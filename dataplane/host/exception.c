@@ -37,6 +37,23 @@ static int open_tap(const char *name)
 	return rc;
 }
 
+static const char *remedy(int rc)
+{
+	switch (rc) {
+	case -ENOENT:
+	case -ENODEV:
+		return "; is the module tun loaded?";
+	case -EINVAL:
+		return "; there is another interface of that name: expected a new one";
+	case -EBUSY:
+		return "; another program has it: expected a new name";
+	case -EPERM:
+		return "; CAP_NET_ADMIN is needed";
+	default:
+		return "";
+	}
+}
+
 int exception_open(const struct conf *conf, const struct host_addresses *us, struct exception **out)
 {
 	const char *name = conf->dataplane.exception_interface;
@@ -50,7 +67,7 @@ int exception_open(const struct conf *conf, const struct host_addresses *us, str
 	e->fd = open_tap(name);
 	if (e->fd < 0) {
 		log_error("[dataplane] exception_interface: %s cannot be made: %s%s", name,
-			strerror(-e->fd), e->fd == -ENOENT ? "; is the module tun loaded?" : "");
+			strerror(-e->fd), remedy(e->fd));
 		rc = e->fd;
 		free(e);
 		return rc;

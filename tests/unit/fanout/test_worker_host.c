@@ -2,12 +2,14 @@
 // are reached, what is told of the link. Frames: tests/unit/host/frames.h.
 #include "tests/unit/fanout/edge_kit.h"
 
+#include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -314,6 +316,26 @@ static void the_kernel_is_told_of_a_link_that_stays_down(void **state)
 	assert_true(kernel_has_carrier());
 }
 
+// What is wrong with the name, in one line.
+static void a_name_that_is_taken_is_told(void **state)
+{
+	char said[256] = "";
+	int file, before;
+
+	want_kernel();
+	file = memfd_create("said", 0);
+	before = dup(STDERR_FILENO);
+	strcpy(kit.conf.dataplane.exception_interface, "lo");
+	dup2(file, STDERR_FILENO);
+	assert_int_equal(host_create(&kit.conf, &kit.ports, &kit.region, &kit.edge.host), -EINVAL);
+	dup2(before, STDERR_FILENO);
+	close(before);
+	assert_true(pread(file, said, sizeof(said) - 1, 0) > 0);
+	close(file);
+	assert_non_null(strstr(said, "lo cannot be made: Invalid argument; there is another "
+				     "interface of that name"));
+}
+
 static void no_interface_is_left_from_before(void **state)
 {
 	strcpy(kit.region.header->exception_interface, "mr0");
@@ -336,6 +358,7 @@ int main(void)
 		host_test(our_groups_alone_are_let_in),
 		host_test(the_kernel_has_all_groups),
 		host_test(the_kernel_is_told_of_a_link_that_stays_down),
+		host_test(a_name_that_is_taken_is_told),
 		host_test(no_interface_is_left_from_before),
 	};
 
