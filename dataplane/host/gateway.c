@@ -66,6 +66,18 @@ static bool lose_router(struct host_gateway *g, uint64_t now_ns)
 	return forget(g);
 }
 
+// Whoever has it now is asked soon, and once: a crowd that says so makes us ask no more often.
+static bool contradicts(struct host_gateway *g, const struct host_neighbour *n, uint64_t now_ns)
+{
+	uint64_t known = atomic_load(&g->mac), soon_ns = now_ns + RETRY_S * NS_PER_S;
+
+	if (!n->timid || known == 0 || known == pack(n->mac))
+		return false;
+	if (g->misses == 0 && g->ask_ns > soon_ns)
+		g->ask_ns = soon_ns;
+	return true;
+}
+
 bool host_gateway_hear(struct host_gateway *g, const struct host_neighbour *n, uint64_t now_ns)
 {
 	uint64_t mac = pack(n->mac);
@@ -76,7 +88,7 @@ bool host_gateway_hear(struct host_gateway *g, const struct host_neighbour *n, u
 		return lose_router(g, now_ns);
 	if (g->automatic && n->router)
 		hear_router(g, n, now_ns);
-	if (!has_router(g) || !net_ip_equal(&g->ip, &n->ip))
+	if (!has_router(g) || !net_ip_equal(&g->ip, &n->ip) || contradicts(g, n, now_ns))
 		return false;
 	g->misses = 0;
 	g->ask_ns = now_ns + FRESH_S * NS_PER_S;

@@ -1,7 +1,7 @@
 // Where one gateway is: asked for until it answers, asked again before that grows old, and found
 // elsewhere when it says so. The time comes from the caller.
 // Owner: worker 0; host_gateway_mac is for every worker.
-// Source: RFC 1122 2.3.2.1; RFC 4861 6.3.4, 7.3; RFC 826.
+// Source: RFC 1122 2.3.2.1; RFC 4861 6.3.4, 7.2.5, 7.3; RFC 826.
 #pragma once
 
 #include <stdatomic.h>

@@ -18,6 +18,7 @@ enum host_verdict {
 struct host_neighbour {
 	struct net_addr ip; // family none: nobody did
 	uint8_t mac[6];
+	bool timid;	     // does not take the place of what is known (ND without Override)
 	bool router;	     // by an advertisement of its own
 	uint16_t lifetime_s; // of that; 0: no longer a default router
 };

@@ -1,5 +1,5 @@
 // Neighbour discovery.
-// Source: RFC 4861 4.6.1, 6.1.2, 7.1.1, 7.1.2, 7.2.4; RFC 4862 5.4.3.
+// Source: RFC 4861 4.6.1, 6.1.2, 7.1.1, 7.1.2, 7.2.4, 7.2.5; RFC 4862 5.4.3.
 #include "dataplane/host/priv/judges.h"
 #include "dataplane/host/wire.h"
 
@@ -111,6 +111,7 @@ static void judge_advertisement(const struct host_frame *f, const uint8_t *icmp,
 		return;
 	}
 	out->neighbour.ip = ip6(icmp + ND_TARGET);
+	out->neighbour.timid = !(icmp[ND_FLAGS] & ND_FLAG_OVERRIDE);
 	memcpy(out->neighbour.mac, mac, 6);
 }
 

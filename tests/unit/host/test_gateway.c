@@ -100,6 +100,30 @@ static void another_takes_over(void **state)
 	is_at(mac_b);
 }
 
+// RFC 4861 7.2.5: without Override what is known stays, and is asked.
+static void another_claims_it_timidly(void **state)
+{
+	struct host_neighbour n = neighbour("fd77::2", mac_b);
+
+	n.timid = true;
+	begin("fd77::2");
+	assert_true(hear("fd77::2", mac_a, S));
+	for (int i = 0; i < 10; i++)
+		assert_false(host_gateway_hear(&g, &n, 2 * S));
+	is_at(mac_a);
+	due(2 * S, HOST_ASK_NOBODY, false);
+	due(3 * S, HOST_ASK_IT, false);
+	assert_false(host_gateway_hear(&g, &n, 3 * S));
+	due(3 * S + S / 2, HOST_ASK_NOBODY, false);
+	memcpy(n.mac, mac_a, 6);
+	assert_false(host_gateway_hear(&g, &n, 3 * S + S / 2)); // it is where it was
+	due(32 * S, HOST_ASK_NOBODY, false);
+	memcpy(n.mac, mac_b, 6);
+	begin("fd77::2");
+	assert_true(host_gateway_hear(&g, &n, 40 * S)); // better than nothing
+	is_at(mac_b);
+}
+
 static void falls_silent(void **state)
 {
 	begin("fd77::2");
@@ -146,6 +170,7 @@ int main(void)
 		cmocka_unit_test(none_configured),
 		cmocka_unit_test(asked_until_it_answers),
 		cmocka_unit_test(another_takes_over),
+		cmocka_unit_test(another_claims_it_timidly),
 		cmocka_unit_test(falls_silent),
 		cmocka_unit_test(advertised),
 	};

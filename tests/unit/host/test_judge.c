@@ -275,6 +275,34 @@ static void one_thing_changed(void **state)
 	}
 }
 
+// RFC 4861 7.2.5: an advertisement without Override; all else that is said is said to be taken.
+static void timid(void **state)
+{
+	static const struct {
+		const struct frame_sample *frame;
+		uint8_t flags; // of an advertisement
+		bool timid;
+	} rows[] = {
+		{ &na, ND_FLAG_SOLICITED, true },
+		{ &na, ND_FLAG_SOLICITED | ND_FLAG_OVERRIDE, false },
+		{ &ns_ask, 0, false },
+		{ &arp_reply, 0, false },
+	};
+	struct host_addresses us = addresses(0);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint8_t frame[96], answer[HOST_ROOM_BYTES];
+
+		memcpy(frame, rows[i].frame->bytes, sizeof(frame));
+		if (rows[i].frame == &na) {
+			frame[C6 + ND_FLAGS] = rows[i].flags;
+			mend(frame, rows[i].frame->n);
+		}
+		assert_int_equal(
+			judge(&us, frame, rows[i].frame->n, answer).neighbour.timid, rows[i].timid);
+	}
+}
+
 // One byte behind the frame would make packet and sums good: what lies there is nobody's.
 static void longer_than_the_frame(void **state)
 {
@@ -392,6 +420,7 @@ int main(void)
 		cmocka_unit_test(short_request),
 		cmocka_unit_test(learned),
 		cmocka_unit_test(one_thing_changed),
+		cmocka_unit_test(timid),
 		cmocka_unit_test(longer_than_the_frame),
 		cmocka_unit_test(conflicts),
 		cmocka_unit_test(vlans),
