@@ -178,10 +178,11 @@ undo_cmdline()
 # A note when the running kernel was not started so.
 boot_due()
 {
-	local word missing=()
+	local word missing=() started
 	[[ -z $TARGET && -n $1 ]] || return 0
+	started=" $(<"$PROCFS/cmdline") "
 	for word in $1; do
-		grep -qwF -- "$word" "$PROCFS/cmdline" || missing+=("$word")
+		[[ $started == *" $word "* ]] || missing+=("$word")
 	done
 	((${#missing[@]} == 0)) || REBOOT="the kernel must be started with: ${missing[*]}"
 }

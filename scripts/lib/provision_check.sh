@@ -7,8 +7,7 @@ check_all()
 	check_system
 	check_cores
 	[[ -z $NIC ]] || check_nic
-	[[ -z $MGMT || -z $HARDWARE || -e $SYSFS/class/net/$MGMT ]] ||
-		die "--mgmt: there is no interface $MGMT here"
+	check_interfaces
 	check_pages
 	check_cmdline
 	check_disk
@@ -76,6 +75,16 @@ check_nic_free()
 		[[ -z $use ]] || die "--nic: $NIC is in use: $name $use; free it first (ip addr flush" \
 			"dev $name), or give --force"
 	done
+}
+
+check_interfaces()
+{
+	local there
+	[[ -n $HARDWARE ]] || return 0
+	[[ -z $MGMT || -e $SYSFS/class/net/$MGMT ]] || die "--mgmt: there is no interface $MGMT here"
+	there=$(cd "$SYSFS/class/net" && printf '%s\n' * | paste -sd ' ')
+	[[ -z $INTERFACE || -e $SYSFS/class/net/$INTERFACE ]] ||
+		die "--interface: there is no interface $INTERFACE here; there are: $there"
 }
 
 check_nic_group()

@@ -197,8 +197,8 @@ tree_step()
 conf_step()
 {
 	local from=$TARGET$CONF
+	[[ -n $TREE ]] || return 0
 	[[ -e $from ]] || from=$TREE$CONF
-	[[ -e $from ]] || return 0
 	cp "$from" "$WORK/conf"
 	[[ -z $NIC ]] || { conf_set dataplane device "$NIC" && conf_set dataplane interface ""; }
 	[[ -z $INTERFACE ]] ||
@@ -310,6 +310,7 @@ undo_governor()
 units_step()
 {
 	local dir
+	[[ -n $TREE ]] || return 0
 	for dir in /usr/lib/systemd/system /lib/systemd/system; do
 		[[ -e $TREE$dir/millrace.target ]] || continue
 		target_reload

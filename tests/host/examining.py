@@ -121,6 +121,8 @@ FAULTS = (
     (lambda s: s.machine.put(f"{CPU}/cpu3/cpufreq/scaling_governor", "powersave"), "governor", "warn",
      "core 3", "echo performance"),
     (lambda s: s.machine.tell("cmdline", "quiet"), "kernel", "warn", "isolcpus", "reboot"),
+    (lambda s: s.machine.tell("cmdline", PARAMETERS.replace("domain,2-3", "domain,2-3,5")), "kernel",
+     "warn", "domain,2-3", "reboot"),
     (lambda s: s.machine.put("devices/system/clocksource/clocksource0/current_clocksource", "hpet"),
      "clock", "warn", "hpet", "clocksource=tsc"),
     (lambda s: os.unlink(s.at("run/systemd/timesync/synchronized")), "ntp", "warn", "not set by NTP",

@@ -99,6 +99,20 @@ class OtherOptions:
                 check_same(fresh.state(), system.state(), "undo leaves something")
 
 
+class OtherRoot:
+    """Below --root nothing comes from the machine that it is done on."""
+
+    def run(self, store):
+        with store.copy(provisioned(store)) as system:
+            inner = "srv/inner"
+            for path in ("etc/os-release", "etc/passwd", "etc/group", "var/lib/dpkg/status"):
+                os.makedirs(os.path.dirname(system.at(inner, path)), exist_ok=True)
+                shutil.copy(system.at(path), system.at(inner, path))
+            system.write(f"{inner}/usr/bin/systemctl", "", 0o755)
+            must(system.provision("--no-programs", f"--root=/{inner}", "--boot=none"))
+            check(not os.path.exists(system.at(inner, "etc/millrace")), "it has our configuration")
+
+
 class KernelInstall:
     """A system whose command line is /etc/kernel/cmdline, below --root."""
 
@@ -169,6 +183,7 @@ REFUSALS = (
     ([f"--nic={NIC}"], ("no IOMMU", "VT-d"), no_iommu),
     ([f"--nic={NIC}"], ("IOMMU group", GPU, "nouveau"), shared_group),
     (["--mgmt=eth9"], ("no interface eth9",), None),
+    (["--interface=eth9"], ("no interface eth9", "br0 eth1"), None),
     (["--cores=2-7"], ("no core 4", "0-3"), None),
     (["--cores=0"], ("core 0",), None),
     (["--cores=3-1"], ("--cores",), None),
@@ -223,5 +238,6 @@ class HalfWay:
 
 
 CASES = {"provision-twice-undo": TwiceThenUndo, "provision-other-options": OtherOptions,
+         "provision-other-root": OtherRoot,
          "provision-kernel-install": KernelInstall, "provision-refusals": Refusals,
          "provision-half-way": HalfWay}
