@@ -8,6 +8,7 @@ check_all()
 	check_cores
 	[[ -z $NIC ]] || check_nic
 	check_interfaces
+	check_release
 	check_pages
 	check_cmdline
 	check_disk
@@ -85,6 +86,18 @@ check_interfaces()
 	there=$(cd "$SYSFS/class/net" && printf '%s\n' * | paste -sd ' ')
 	[[ -z $INTERFACE || -e $SYSFS/class/net/$INTERFACE ]] ||
 		die "--interface: there is no interface $INTERFACE here; there are: $there"
+}
+
+# The kernel waits until nobody uses a NIC that vfio-pci shall give up.
+check_release()
+{
+	local old
+	for old in $(nics_unwanted); do
+		[[ -z $LIVE || $(nic_driver "$old") != vfio-pci ]] || ! systemctl --quiet is-active \
+			millrace-dataplane.service 2>/dev/null ||
+			die "--nic: the data plane runs on $old, which is to go back to the kernel:" \
+				"systemctl stop millrace.target  first"
+	done
 }
 
 check_nic_group()

@@ -200,12 +200,19 @@ conf_step()
 	[[ -n $TREE ]] || return 0
 	[[ -e $from ]] || from=$TREE$CONF
 	cp "$from" "$WORK/conf"
-	[[ -z $NIC ]] || { conf_set dataplane device "$NIC" && conf_set dataplane interface ""; }
-	[[ -z $INTERFACE ]] ||
-		{ conf_set dataplane interface "$INTERFACE" && conf_set dataplane device ""; }
-	[[ -z $CORES ]] || conf_set dataplane cores "$CORES"
+	if conf_is_due nic "$NIC" || conf_is_due interface "$INTERFACE"; then
+		conf_set dataplane device "$NIC"
+		conf_set dataplane interface "$INTERFACE"
+	fi
+	! conf_is_due cores "$CORES" || conf_set dataplane cores "$CORES"
 	[[ -e $TARGET$CONF ]] || conf_set dataplane group "$USER_NAME"
 	put_file "$WORK/conf" "$CONF" 0644
+}
+
+# conf_is_due OPTION VALUE: what was said in a run before may have been changed by hand since.
+conf_is_due()
+{
+	is_given "$1" || [[ -n $2 && ! -e $TARGET$CONF ]]
 }
 
 # conf_set SECTION KEY VALUE: in $WORK/conf, at the place where the key stands, commented out or not.
@@ -236,8 +243,8 @@ conf_set()
 nic_step()
 {
 	local old
-	for old in $(recorded made | sed -n 's|^/etc/driverctl.d/pci-||p'); do
-		[[ -n $NIC && -z $NIC_STAYS && $old == "$NIC" ]] || nic_release "$old"
+	for old in $(nics_unwanted); do
+		nic_release "$old"
 	done
 	[[ -n $NIC ]] || return 0
 	[[ -z $NIC_STAYS ]] || {
@@ -257,10 +264,18 @@ nic_step()
 		die "$NIC could not be bound to vfio-pci: it is with $(nic_driver "$NIC")"
 }
 
-# One that an earlier run took, and this one does not want.
+# Those that an earlier run took, and this one does not want.
+nics_unwanted()
+{
+	local old
+	for old in $(recorded made | sed -n 's|^/etc/driverctl.d/pci-||p' | sort -u); do
+		[[ -n $NIC && -z $NIC_STAYS && $old == "$NIC" || ! -e $TARGET/etc/driverctl.d/pci-$old ]] ||
+			echo "$old"
+	done
+}
+
 nic_release()
 {
-	[[ -e $TARGET/etc/driverctl.d/pci-$1 ]] || return 0
 	if [[ -n $LIVE && $(nic_driver "$1") == vfio-pci ]] && change "give $1 back to the kernel"; then
 		record rebind "$1"
 		driverctl --nosave unset-override "$1"
@@ -323,12 +338,13 @@ unit_enable()
 {
 	[[ $(in_target systemctl is-enabled "$1" 2>/dev/null) != enabled ]] || return 0
 	change "enable $1" || return 0
+	# What the next start would make. Undo takes it after the services have ended.
+	if [[ -n $LIVE && -d /run/systemd/system && ! -e /run/millrace ]]; then
+		record own_dir /run/millrace
+		systemd-tmpfiles --create --prefix=/run/millrace
+	fi
 	record enabled "$1"
 	in_target systemctl --quiet enable "$1"
-	# What the next start would make.
-	[[ -n $LIVE && -d /run/systemd/system && ! -e /run/millrace ]] || return 0
-	record own_dir /run/millrace
-	systemd-tmpfiles --create --prefix=/run/millrace
 }
 
 target_reload()
@@ -338,6 +354,9 @@ target_reload()
 
 undo_enabled()
 {
-	[[ -z $LIVE || ! -d /run/systemd/system ]] || systemctl stop "$1"
+	# Not the target alone: that would not wait until its services have ended, whose user, files
+	# and NIC go next.
+	[[ -z $LIVE || ! -d /run/systemd/system ]] ||
+		systemctl stop "$1" millrace-dataplane.service millrace-control.service
 	in_target systemctl --quiet disable "$1"
 }

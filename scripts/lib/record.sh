@@ -43,6 +43,24 @@ recorded()
 	[[ ! -e $STATE/record ]] || awk -F '\t' -v kind="$1" '$1 == kind { print $2 }' "$STATE/record"
 }
 
+# remember NAME VALUE: for the next run, which need not say it again.
+remember()
+{
+	[[ $(asked "$1") == "$2" ]] || record asked "$1" "$2"
+}
+
+# asked NAME: what the run before had; nothing if it had nothing.
+asked()
+{
+	[[ ! -e $STATE/record ]] || awk -F '\t' -v name="$1" \
+		'$1 == "asked" && $2 == name { value = $3 } END { print value }' "$STATE/record"
+}
+
+undo_asked()
+{
+	:
+}
+
 # in_target COMMAND...: run it inside TARGET, which has no /proc of its own.
 in_target()
 {

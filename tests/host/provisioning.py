@@ -4,7 +4,7 @@ import os
 import shutil
 
 from machine import BUSY, GPU, NIC, USED, Prober
-from system import GRUB, KERNEL_INSTALL, check, check_same, describe_quickly
+from system import GRUB, KERNEL_INSTALL, SRV, check, check_same, describe_quickly
 
 OPTIONS = (f"--nic={NIC}", "--cores=2-3", "--hugepages=300", "--mgmt=br0")
 PARAMETERS = ("hugepagesz=2M hugepages=1:300 intel_iommu=on iommu=pt isolcpus=managed_irq,domain,2-3"
@@ -97,6 +97,76 @@ class OtherOptions:
             shutil.rmtree(system.at("etc/millrace"))
             with store.copy() as fresh:
                 check_same(fresh.state(), system.state(), "undo leaves something")
+
+
+# What systemctl does where systemd runs; what is there when it is asked to stop is written down.
+SYSTEMCTL = f"""#!/bin/sh
+case "$*" in
+*is-active*) [ ! -e /{SRV}/stopped ] ;;
+stop*) {{ echo "$@" && ls -d /run/millrace /usr/sbin/millrace-control; }} >>/{SRV}/said ;;
+daemon-reload) ;;
+*) SYSTEMD_OFFLINE=1 exec systemctl.real "$@" ;;
+esac
+"""
+
+
+class Again:
+    """What is not said again stays as it was; what is taken back by an empty value goes."""
+
+    def run(self, store):
+        with store.copy(provisioned(store)) as system, Prober(system.machine):
+            wider = PARAMETERS.replace("domain,2-3", "domain,2-3,5")
+            for started, due in ((wider, True), (PARAMETERS, False)):
+                system.machine.tell("cmdline", started)
+                done = must(system.provision())
+                check(done.stdout == "nothing to change\n", f"without options: {done.stdout[:200]}")
+                check(("isolcpus=managed_irq,domain,2-3" in done.stderr) == due, done.stderr)
+            must(system.provision("--hugepages=310"))
+            grub = system.read("boot/grub/grub.cfg")
+            check(grub == f"linux /vmlinuz  {PARAMETERS.replace('300', '310')} quiet\n", grub)
+            check(system.machine.driver(NIC) == "vfio-pci", "the NIC was given back")
+            system.write("etc/millrace/millrace.conf",
+                         system.read("etc/millrace/millrace.conf").replace("cores = 2-3", "cores = 3"))
+            must(system.provision())
+            self.check_conf(system, "cores = 3", f"device = {NIC}")
+            must(system.provision("--nic=", "--cores="))
+            check(system.machine.driver(NIC) == "igb", "the NIC is kept")
+            check("isolcpus" not in system.read("boot/grub/grub.cfg"), "cores stay isolated")
+            self.check_conf(system, "#cores =", "#device =")
+            system.machine.nic("0000:05:00.0", "eth5", "mlx5_core", group=5)
+            done = must(system.provision("--nic=05:00.0", "--dry-run"))
+            check("0000:05:00.0 stays with mlx5_core" in done.stderr and "bind" not in done.stdout,
+                  f"a card that is shared: {done.stderr}")
+            must(system.provision("--undo"))
+            shutil.rmtree(system.at("etc/millrace"))  # it stays, since it was changed by hand
+            with store.copy() as fresh:
+                check_same(fresh.state(), system.state(), "undo leaves something")
+
+    def check_conf(self, system, *lines):
+        conf = system.read("etc/millrace/millrace.conf")
+        check(all(f"\n{line}" in conf for line in lines), f"millrace.conf lacks one of {lines}")
+
+
+class WhileItRuns:
+    """The NIC is not taken from a data plane that runs; undo lets both services end first."""
+
+    def run(self, store):
+        with store.copy(provisioned(store)) as system, Prober(system.machine):
+            os.unlink(system.at("etc/systemd/system/multi-user.target.wants/millrace.target"))
+            os.rename(system.at("usr/bin/systemctl"), system.at("usr/bin/systemctl.real"))
+            system.write("usr/bin/systemctl", SYSTEMCTL, 0o755)
+            os.makedirs(system.at("run/systemd/system"), exist_ok=True)
+            system.write("etc/machine-id", f"{1:032x}\n")
+            must(system.provision())  # enables, makes /run/millrace
+            check_refused(system, ["--nic="], ("data plane", NIC, "systemctl stop"))
+            system.write(f"{SRV}/stopped", "")
+            must(system.provision("--nic=", "--dry-run"))
+            must(system.provision("--undo"))
+            said = system.read(f"{SRV}/said").splitlines()
+            check(said[:3] == ["stop millrace.target millrace-dataplane.service "
+                               "millrace-control.service", "/run/millrace",
+                               "/usr/sbin/millrace-control"], f"undo: {said}")
+            check(not os.path.exists(system.at("run/millrace")), "/run/millrace is left")
 
 
 class OtherRoot:
@@ -238,6 +308,7 @@ class HalfWay:
 
 
 CASES = {"provision-twice-undo": TwiceThenUndo, "provision-other-options": OtherOptions,
+         "provision-again": Again, "provision-while-it-runs": WhileItRuns,
          "provision-other-root": OtherRoot,
          "provision-kernel-install": KernelInstall, "provision-refusals": Refusals,
          "provision-half-way": HalfWay}
