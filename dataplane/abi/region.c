@@ -269,6 +269,11 @@ static int open_region(int fd, const struct region_sizes *want, struct region *o
 	if (rc < 0)
 		goto err_unmap;
 	parts_locate(&r, &header);
+	// A control that has not noticed yet and puts once more makes its old index ours: what lies
+	// before it must be nothing.
+	if (want)
+		memset((uint8_t *)r.header + header.rings_off, 0,
+			header.region_bytes - header.rings_off);
 	rc = rings_open(&r, &header, want != NULL);
 	if (rc < 0)
 		goto err_unmap;

@@ -487,6 +487,23 @@ static void a_region_is_taken_up(void **state)
 	region_fini(&r);
 }
 
+// A control that has not noticed yet puts behind what it put before: that is not obeyed again.
+static void old_commands_do_not_come_back(void **state)
+{
+	const struct ring_command drain = { .seq = 7, .kind = RING_DRAIN };
+	const struct ring_command flush = { .seq = 8, .kind = RING_FLUSH };
+	struct ring_command got;
+	struct region r = make(), next;
+
+	assert_int_equal(ring_put(r.rings[0].command, &drain, sizeof(drain)), 0);
+	assert_int_equal(region_take_up(dup(r.fd), &sizes, &next), 0);
+	assert_int_equal(ring_put(r.rings[0].command, &flush, sizeof(flush)), 0);
+	while (ring_get(next.rings[0].command, &got, sizeof(got)) == 0)
+		assert_int_not_equal(got.kind, RING_DRAIN);
+	region_fini(&next);
+	region_fini(&r);
+}
+
 static void what_does_not_fit_is_not_taken_up(void **state)
 {
 	struct region r = make(), next = { .fd = -7 };
@@ -543,6 +560,7 @@ int main(void)
 		cmocka_unit_test(wrong_files_are_refused),
 		cmocka_unit_test(names_end),
 		cmocka_unit_test(a_region_is_taken_up),
+		cmocka_unit_test(old_commands_do_not_come_back),
 		cmocka_unit_test(what_does_not_fit_is_not_taken_up),
 		cmocka_unit_test(a_region_that_does_not_last_is_given_up),
 	};
