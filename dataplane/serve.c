@@ -239,6 +239,9 @@ int serve_run(struct serve *s, struct region *region)
 		if (fds[1].revents)
 			greet(s);
 	}
+	// Whoever ends when asked to has lasted, however short it was.
+	if (rc == 0)
+		region_settled(region);
 	s->left = s->control_fd >= 0;
 	return rc;
 }
