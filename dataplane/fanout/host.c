@@ -423,6 +423,12 @@ static void add_own_groups(struct host *h)
 	add_group(&h->groups, &group);
 }
 
+static void add_leg_group(struct host_groups *g, const struct leg *leg)
+{
+	if (leg->conf.present && leg->conf.group.family != NET_NONE)
+		add_group(g, &leg->conf.group);
+}
+
 static void gather_groups(struct worker *w, struct host *h)
 {
 	struct host_groups *g = &h->groups;
@@ -435,9 +441,10 @@ static void gather_groups(struct worker *w, struct host *h)
 	for (uint16_t slot = 0; slot < w->edge->region->n_streams; slot++) {
 		const struct stream *s = &w->streams[slot];
 
-		for (int leg = 0; s->generation && leg < LEG_COUNT; leg++)
-			if (s->legs[leg].conf.group.family != NET_NONE)
-				add_group(g, &s->legs[leg].conf.group);
+		for (int leg = 0; s->generation && leg < LEG_COUNT; leg++) {
+			add_leg_group(g, &s->legs[leg]);
+			add_leg_group(g, &s->backup[leg]);
+		}
 	}
 	for (uint32_t i = 0; i < g->n; i++)
 		for (uint32_t b = 0; b < 6; b++)

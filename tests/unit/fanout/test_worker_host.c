@@ -244,13 +244,17 @@ static void what_control_sends_too(void **state)
 
 // ---- a kernel's interface beside it -------------------------------------------------------------
 
-static unsigned int n_lists;
+static unsigned int n_lists, n_listed;
+static uint8_t listed[8][6];
 
 // As a card that tells multicast apart: the ring's driver does not.
 int __wrap_rte_eth_dev_set_mc_addr_list(uint16_t port, struct rte_ether_addr *macs, uint32_t n);
 int __wrap_rte_eth_dev_set_mc_addr_list(uint16_t port, struct rte_ether_addr *macs, uint32_t n)
 {
 	n_lists++;
+	n_listed = n;
+	assert_in_range(n, 1, 8);
+	memcpy(listed, macs, n * sizeof(listed[0]));
 	return 0;
 }
 
@@ -288,6 +292,36 @@ static void our_groups_alone_are_let_in(void **state)
 	watch_once();
 	assert_int_equal(n_lists, 1);
 	assert_int_equal(rte_eth_allmulticast_get(0), 0);
+}
+
+static bool is_listed(const char *mac)
+{
+	for (unsigned int i = 0; i < n_listed; i++)
+		if (memcmp(listed[i], mac, 6) == 0)
+			return true;
+	return false;
+}
+
+// Of a leg, and of the one that stands by.
+static void legs_have_their_groups(void **state)
+{
+	struct region_stream_conf *conf = &kit.region.streams[0].conf;
+
+	start_host();
+	kit_stream_fill(0, 0);
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		conf->backup[leg] = conf->legs[leg];
+		conf->backup[leg].port += 100;
+	}
+	assert_int_equal(net_ip_parse("239.1.2.3", &conf->legs[LEG_VIDEO].group), 0);
+	assert_int_equal(net_ip_parse("239.129.2.4", &conf->backup[LEG_AUDIO].group), 0);
+	assert_int_equal(kit_stream_set(0), 0);
+	watch_once(); // what was known before
+	kit_step_ms(0, 15);
+	watch_once();
+	assert_true(is_listed("\x01\x00\x5e\x01\x02\x03"));
+	assert_true(is_listed("\x01\x00\x5e\x01\x02\x04"));
+	assert_false(is_listed("\x01\x00\x5e\x01\x02\x05"));
 }
 
 // Nobody tells us of the kernel's own groups; without IGMP's questions a switch forgets us.
@@ -356,6 +390,7 @@ int main(void)
 		host_test(beyond_the_link),
 		host_test(what_control_sends_too),
 		host_test(our_groups_alone_are_let_in),
+		host_test(legs_have_their_groups),
 		host_test(the_kernel_has_all_groups),
 		host_test(the_kernel_is_told_of_a_link_that_stays_down),
 		host_test(a_name_that_is_taken_is_told),
