@@ -103,6 +103,8 @@ FAULTS = (
     (lambda s: no_iommu(s, False), "iommu", "wrong", "none", "VT-d"),
     (lambda s: s.machine.bind(NIC, "igb"), "nic", "wrong", "with igb",
      f"driverctl set-override {NIC} vfio-pci"),
+    (lambda s: s.machine.bind(NIC, "uio_pci_generic"), "nic", "warn", "may not open",
+     f"driverctl set-override {NIC} vfio-pci"),
     (lambda s: os.unlink(s.at(f"etc/driverctl.d/pci-{NIC}")), "nic", "warn", "next restart",
      "driverctl set-override"),
     (lambda s: conf(s, "dataplane", device="0000:09:00.0"), "nic", "wrong", "no PCI device", "lspci"),
