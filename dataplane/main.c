@@ -69,6 +69,8 @@ static int run(struct edge *edge, struct serve *serve)
 		serve->steering = edge->steering;
 		supervisor_ready("passing media on");
 		serve->host = edge->host;
+		serve->alone = &edge->alone;
+		serve->consent_ms = edge->conf->whep.consent_timeout_s * 1000;
 		rc = serve_run(serve, edge->region);
 		supervisor_stopping();
 	}

@@ -142,9 +142,13 @@ int serve_await_region(struct serve *s)
 static void answer(struct serve *s, int fd, const struct channel_hello *hello)
 {
 	const struct channel_offer offer = { .region_fd = s->region->fd, .wake_fd = s->wake_fd };
-	int rc = channel_answer(fd, hello, &offer,
-		s->control_fd >= 0 ? "another control process is connected" : NULL);
+	int rc;
 
+	// Before it can command anything; one that is refused does not count.
+	if (s->alone && s->control_fd < 0 && hello->abi_version == REGION_ABI_VERSION)
+		atomic_store(s->alone, false);
+	rc = channel_answer(fd, hello, &offer,
+		s->control_fd >= 0 ? "another control process is connected" : NULL);
 	if (rc < 0) {
 		log_warn("a connection to %s was refused: %s", s->path, strerror(-rc));
 		close(fd);
@@ -183,6 +187,7 @@ static void part(struct serve *s)
 	else
 		log_info("control left; media goes on");
 	close_fd(&s->control_fd);
+	s->parted_ms = region_now_ns() / NS_PER_MS;
 }
 
 // A worker that hangs keeps the service from showing life.
@@ -196,6 +201,19 @@ static bool workers_turn(const struct serve *s, uint64_t now_ms)
 	return true;
 }
 
+// Only control answers the viewers' checks: without it nobody's consent outlives its time (RFC 7675
+// 5.1), and media must not go to where nobody may be any more.
+static void watch_consent(struct serve *s, uint64_t now_ms)
+{
+	if (!s->alone || s->control_fd >= 0 || atomic_load(s->alone) ||
+		now_ms - s->parted_ms < s->consent_ms)
+		return;
+	atomic_store(s->alone, true);
+	log_warn("no control for %u s: viewers get nothing until it is back; is millrace-control "
+		 "running?",
+		s->consent_ms / 1000);
+}
+
 // Return: milliseconds until there may be something to tend.
 static int tend(struct serve *s)
 {
@@ -206,6 +224,7 @@ static int tend(struct serve *s)
 		region_settled(s->region);
 		s->settled_ms = 0;
 	}
+	watch_consent(s, now_ms);
 	if (watchdog_ms && workers_turn(s, now_ms))
 		supervisor_alive(now_ms);
 	if (s->steering && steering_poll(s->steering))
@@ -220,7 +239,8 @@ int serve_run(struct serve *s, struct region *region)
 	int rc = 0;
 
 	s->region = region;
-	s->settled_ms = region_now_ns() / NS_PER_MS + SETTLE_MS;
+	s->parted_ms = region_now_ns() / NS_PER_MS;
+	s->settled_ms = s->parted_ms + SETTLE_MS;
 	greet_early(s);
 	for (;;) {
 		struct pollfd fds[] = {

@@ -2,6 +2,7 @@
 // watch the link, stop on a signal. No packet passes here.
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,6 +26,9 @@ struct serve {
 	uint64_t settled_ms;	   // when the region has lasted; 0 it has
 	struct steering *steering; // has requests of the workers for the NIC; NULL: none
 	struct host *host;	   // borrowed; NULL: none
+	atomic_bool *alone;	   // set after consent_ms without a control; NULL: never
+	uint32_t consent_ms;
+	uint64_t parted_ms; // when there was a control last
 };
 
 // Take the socket's lock; block the signals that end us. Nobody is listened to yet.

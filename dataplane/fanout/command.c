@@ -12,6 +12,7 @@
 enum {
 	COMMANDS_A_LOOP = 64,
 	DRAIN_A_LOOP = 16,
+	LOOKED_AT_A_LOOP = 512, // slots
 };
 
 void command_event(struct worker *w, const struct ring_event *event)
@@ -400,6 +401,26 @@ static unsigned int drain_step(struct worker *w)
 	return n + 1;
 }
 
+// Without a word: nobody listens that long without an answer to its checks. The slots stay as they
+// are, so that a control that comes back takes the viewers up again.
+static unsigned int let_go_step(struct worker *w)
+{
+	uint32_t n_slots = w->edge->region->n_peers;
+	unsigned int n = 0;
+
+	if (w->counters->n_peers == 0)
+		return 0;
+	for (uint32_t i = 0; i < LOOKED_AT_A_LOOP && n < DRAIN_A_LOOP; i++) {
+		struct peer *p = w->peers[w->drain_at++ % n_slots];
+
+		if (!p)
+			continue;
+		peer_unlink(w, p);
+		n++;
+	}
+	return n + 1;
+}
+
 static int obey(struct worker *w, const struct ring_command *c)
 {
 	bool of_stream = c->kind == RING_STREAM_SET || c->kind == RING_STREAM_REMOVE;
@@ -487,6 +508,8 @@ unsigned int command_poll(struct worker *w, unsigned int most)
 
 	if (w->draining)
 		return drain_step(w);
+	if (atomic_load_explicit(&w->edge->alone, memory_order_relaxed))
+		return let_go_step(w);
 	while (n < most && n < COMMANDS_A_LOOP) {
 		rc = ring_get(ring, &c, sizeof(c));
 		if (rc < 0)

@@ -62,6 +62,8 @@ struct edge {
 	int wake_fd;	      // tells control of events and punted packets
 	uint64_t ntp_base;    // NTP (32.32) at CLOCK_MONOTONIC zero: never moves (F17)
 	atomic_bool stop;
+	// No control for so long that no viewer has its consent any more. Main thread: w.
+	atomic_bool alone;
 	// Bit w of viewers_on[stream]: worker w has viewers of it. Writer: worker w, its own bit.
 	_Atomic uint32_t *viewers_on;
 	_Atomic(struct keep *) *kept; // by stream slot; writer: its owner

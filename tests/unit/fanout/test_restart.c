@@ -111,6 +111,38 @@ static void leaps_do_not_add_up(void **state)
 	kit_viewer_fini(&v);
 }
 
+// Nobody's consent is known: nothing is sent. A control that comes back finds its viewers, and no
+// index comes twice.
+static void without_control_nobody_is_served(void **state)
+{
+	const struct kit_rtp one = kit_rtp_make(1, 960, OPUS, false);
+	const struct kit_rtp two = kit_rtp_make(2, 1920, OPUS, false);
+	const struct kit_rtp three = kit_rtp_make(3, 2880, OPUS, false);
+	struct kit_viewer v;
+	uint64_t next;
+
+	kit_stream_fill(0, 0);
+	assert_int_equal(kit_stream_set(0), 0);
+	for (uint16_t slot = 0; slot < 3; slot++)
+		kit_peer_add(slot, 0, 0, SRTP_PROFILE_GCM128);
+	kit_viewer_init(&v, 0);
+	feed(0, LEG_AUDIO, &one);
+	assert_int_equal(kit_sent_count(0), 3);
+	kit_forget_sent(0);
+	next = leg_state(0, LEG_AUDIO)->sent.next_index;
+	atomic_store(&kit.edge.alone, true);
+	kit_step(0);
+	assert_int_equal(kit.region.workers[0].n_peers, 0);
+	feed(0, LEG_AUDIO, &two);
+	assert_int_equal(kit_sent_count(0), 0);
+	atomic_store(&kit.edge.alone, false);
+	assert_int_equal(kit_command(0, RING_PEER_UPDATE, 0, 1), 0);
+	assert_int_equal(kit.region.workers[0].n_peers, 1);
+	feed(0, LEG_AUDIO, &three);
+	kit_viewer_expect(&v, 0, LEG_AUDIO, &three, (uint16_t)(next + REGION_INDEX_JUMP));
+	kit_viewer_fini(&v);
+}
+
 // The stream's numbers were lost, as where its slot was refused and set up anew: the viewer's own
 // mark rules.
 static void a_stream_that_begins_anew_repeats_no_index(void **state)
@@ -321,6 +353,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		kit_test(viewers_go_on_behind_a_leap),
 		kit_test(leaps_do_not_add_up),
+		kit_test(without_control_nobody_is_served),
 		kit_test(a_stream_that_begins_anew_repeats_no_index),
 		kit_test(nothing_is_sent_below_the_leap),
 		kit_test(report_indices_leap),
