@@ -14,6 +14,7 @@
 #include <srtp2/srtp.h>
 
 #include "dataplane/fanout/worker.h"
+#include "dataplane/testfan/nack.h"
 #include "dataplane/testfan/source.h"
 
 enum {
@@ -26,6 +27,7 @@ struct copy {
 	struct sent sent;
 	uint32_t roc;
 	uint16_t bytes;
+	bool again; // as it was before
 	bool ip_offload, udp_offload;
 	uint8_t pkt[COPY_BYTES];
 };
@@ -43,6 +45,7 @@ struct follow {
 // A viewer whose packets are opened.
 struct viewer {
 	struct follow legs[LEG_COUNT]; // worker
+	struct follow rtx;	       // worker
 	srtp_t srtp;		       // main thread
 	bool seen[LEG_COUNT];
 	uint16_t seq_shift[LEG_COUNT]; // SEQ - number
@@ -52,11 +55,13 @@ struct check_worker {
 	struct check *check;
 	const void *callback;
 	struct rte_ring *copies;
+	_Atomic uint64_t skipped;
 };
 
 struct check {
 	const struct edge *edge;
 	const struct drive *drive;
+	const struct nack *nack;
 	struct viewer *viewers; // by viewer / settings->verify
 	struct check_worker workers[REGION_MAX_WORKERS];
 	// Not to seal with: whoever has one keeps libsrtp2 initialised.
@@ -77,33 +82,49 @@ const char *check_reason_name(unsigned int reason)
 
 // ---- the worker's side -------------------------------------------------------------------------
 
-// Return: whether the packet is newer than all before: what the port did not take comes again.
-static bool follow(struct follow *f, uint16_t seq)
+// Return: whether the packet is newer than all before; else it was sent already.
+static bool follow(struct follow *f, uint16_t seq, uint32_t *roc)
 {
 	int16_t delta = (int16_t)(seq - f->seq);
 
-	if (f->started && delta <= 0)
+	if (f->started && delta <= 0) {
+		*roc = f->roc - (seq > f->seq);
 		return false;
+	}
 	if (f->started && seq < f->seq)
 		f->roc++;
 	f->started = true;
 	f->seq = seq;
+	*roc = f->roc;
 	return true;
 }
 
-static void take_copy(
-	struct check_worker *w, const struct rte_mbuf *m, const struct sent *sent, uint32_t roc)
+// Without an SSRC of their own, which sound has never, resends are what was sent before; but so is
+// what the port did not take at once, and once that happened they cannot be told apart.
+static bool may_come_again(const struct check_worker *w, const struct sent *sent)
+{
+	bool apart = sent->leg == LEG_VIDEO && w->check->drive->settings->rtx;
+	uint16_t id = (uint16_t)(w - w->check->workers);
+
+	return w->check->nack && !apart && w->check->edge->region->workers[id].tx_waits == 0;
+}
+
+static void take_copy(struct check_worker *w, const struct rte_mbuf *m, const struct sent *sent,
+	uint32_t roc, bool again)
 {
 	struct rte_ring_zc_data zc;
 	struct copy *c;
 
 	if (m->nb_segs != 1 || m->data_len > COPY_BYTES)
 		return;
-	if (rte_ring_enqueue_zc_bulk_elem_start(w->copies, sizeof(*c), 1, &zc, NULL) != 1)
+	if (rte_ring_enqueue_zc_bulk_elem_start(w->copies, sizeof(*c), 1, &zc, NULL) != 1) {
+		atomic_fetch_add_explicit(&w->skipped, 1, memory_order_relaxed);
 		return;
+	}
 	c = zc.ptr1;
 	c->sent = *sent;
 	c->roc = roc;
+	c->again = again;
 	c->bytes = m->data_len;
 	c->ip_offload = m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM;
 	c->udp_offload = (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM;
@@ -118,40 +139,45 @@ static uint16_t on_send(
 	uint64_t every = w->check->drive->settings->verify;
 
 	for (uint16_t i = 0; i < n_pkts; i++) {
-		struct follow *f;
+		struct viewer *v;
 		struct sent sent;
+		uint32_t roc;
+		bool again;
 
 		if (!drive_identify(w->check->drive, pkts[i], &sent) || sent.viewer % every)
 			continue;
-		f = &w->check->viewers[sent.viewer / every].legs[sent.leg];
-		if (follow(f, sent.seq))
-			take_copy(w, pkts[i], &sent, f->roc);
+		v = &w->check->viewers[sent.viewer / every];
+		again = !follow(sent.rtx ? &v->rtx : &v->legs[sent.leg], sent.seq, &roc);
+		if (!again || may_come_again(w, &sent))
+			take_copy(w, pkts[i], &sent, roc, again);
 	}
 	return n_pkts;
 }
 
 // ---- the main thread's -------------------------------------------------------------------------
 
-static int open_viewer(const struct region_peer_conf *conf, struct viewer *v)
+static int open_session(const struct region_peer_conf *conf, srtp_t *out)
 {
 	struct srtp_profile_sizes sizes = srtp_profile_sizes(conf->profile);
 	uint8_t key[SRTP_MASTER_KEY_MAX_BYTES + SRTP_MASTER_SALT_MAX_BYTES];
-	srtp_policy_t legs[LEG_COUNT] = {};
+	const uint32_t ssrcs[] = { conf->legs[LEG_VIDEO].ssrc, conf->legs[LEG_AUDIO].ssrc,
+		conf->legs[LEG_VIDEO].rtx_ssrc };
+	srtp_policy_t policies[3] = {};
 
 	memcpy(key, conf->local.key, sizes.key_bytes);
 	memcpy(key + sizes.key_bytes, conf->local.salt, sizes.salt_bytes);
-	for (int leg = 0; leg < LEG_COUNT; leg++) {
-		srtp_policy_t *p = &legs[leg];
+	for (int i = 0; i < (ssrcs[2] ? 3 : 2); i++) {
+		srtp_policy_t *p = &policies[i];
 
-		p->ssrc = (srtp_ssrc_t){ .type = ssrc_specific, .value = conf->legs[leg].ssrc };
+		p->ssrc = (srtp_ssrc_t){ .type = ssrc_specific, .value = ssrcs[i] };
 		p->key = key;
 		p->window_size = 1024;
-		p->next = leg + 1 < LEG_COUNT ? p + 1 : NULL;
+		p->next = i + 1 < (ssrcs[2] ? 3 : 2) ? p + 1 : NULL;
 		srtp_crypto_policy_set_from_profile_for_rtp(&p->rtp, (srtp_profile_t)conf->profile);
 		srtp_crypto_policy_set_from_profile_for_rtcp(
 			&p->rtcp, (srtp_profile_t)conf->profile);
 	}
-	return srtp_create(&v->srtp, &legs[0]) == srtp_err_status_ok ? 0 : -ENOMEM;
+	return srtp_create(out, policies) == srtp_err_status_ok ? 0 : -ENOMEM;
 }
 
 static int check_ethernet(const struct check *c, const struct copy *copy)
@@ -232,8 +258,10 @@ static int check_rtp(const struct check *c, const struct sent *sent, const uint8
 	// RFC 8285 4.2: one word, with the MID's id, its length less one, and itself.
 	const uint8_t mid[] = { 0xbe, 0xde, 0, 1, DRIVE_MID_ID << 4, (uint8_t)leg->mid[0], 0, 0 };
 
-	if (rtp[0] != 0x90 || rtp[1] != (leg->payload_type | marker << 7) ||
-		get32(rtp + 8) != leg->ssrc || memcmp(rtp + 12, mid, sizeof(mid)) != 0)
+	if (rtp[0] != 0x90 ||
+		rtp[1] != ((sent->rtx ? DRIVE_RTX_PT : leg->payload_type) | marker << 7) ||
+		get32(rtp + 8) != (sent->rtx ? leg->rtx_ssrc : leg->ssrc) ||
+		memcmp(rtp + 12, mid, sizeof(mid)) != 0)
 		return -CHECK_RTP - 1;
 	if (label->stream != conf->stream || label->leg != sent->leg)
 		return -CHECK_PAYLOAD - 1;
@@ -252,6 +280,20 @@ static int check_number(struct viewer *v, const struct sent *sent, const struct 
 	v->seen[sent->leg] = true;
 	v->seq_shift[sent->leg] = shift;
 	return 0;
+}
+
+// A retransmission becomes what it repeats (RFC 4588 4).
+// Return: the bytes left; or below 0.
+static int unwrap(struct sent *sent, uint8_t *rtp, int bytes)
+{
+	uint8_t *payload = rtp + DRIVE_RTP_HDR_BYTES;
+	int rest = bytes - DRIVE_RTP_HDR_BYTES - PEER_OSN_BYTES;
+
+	if (rest < 0)
+		return -CHECK_LENGTH - 1;
+	sent->seq = (uint16_t)(payload[0] << 8 | payload[1]);
+	memmove(payload, payload + PEER_OSN_BYTES, (size_t)rest);
+	return bytes - PEER_OSN_BYTES;
 }
 
 static int check_plain(const struct check *c, struct viewer *v, const struct sent *sent,
@@ -274,20 +316,43 @@ static int check_plain(const struct check *c, struct viewer *v, const struct sen
 	return memcmp(want, rtp + DRIVE_RTP_HDR_BYTES, want_bytes) == 0 ? 0 : -CHECK_PAYLOAD - 1;
 }
 
+// Samples may lie far apart, so the library is told the ROC. What it opened before it takes for a
+// replay: that is opened by a session of its own.
+static int unseal(srtp_t usual, const struct region_peer_conf *conf, const struct copy *copy,
+	uint8_t *rtp, int *bytes)
+{
+	const struct region_peer_leg *leg = &conf->legs[copy->sent.leg];
+	srtp_t session = usual;
+	int rc = copy->again ? open_session(conf, &session) : 0;
+
+	if (rc < 0)
+		return rc;
+	if (copy->roc && srtp_set_stream_roc(session, copy->sent.rtx ? leg->rtx_ssrc : leg->ssrc,
+				 copy->roc) != srtp_err_status_ok)
+		rc = -EINVAL;
+	if (rc == 0 && srtp_unprotect(session, rtp, bytes) != srtp_err_status_ok)
+		rc = -EBADMSG;
+	if (copy->again)
+		srtp_dealloc(session);
+	return rc;
+}
+
 static int check_srtp(const struct check *c, struct viewer *v, struct copy *copy)
 {
 	const struct region_peer_conf *conf = &c->edge->region->peers[copy->sent.viewer].conf;
 	uint8_t *rtp = copy->pkt + copy->sent.rtp_off;
 	int bytes = copy->bytes - copy->sent.rtp_off;
 
-	if (!v->srtp && open_viewer(conf, v) < 0)
+	if (!v->srtp && open_session(conf, &v->srtp) < 0)
 		return -CHECK_OPEN - 1;
-	// Samples may lie far apart, so the library is told.
-	if (copy->roc && srtp_set_stream_roc(v->srtp, conf->legs[copy->sent.leg].ssrc, copy->roc) !=
-				 srtp_err_status_ok)
+	if (unseal(v->srtp, conf, copy, rtp, &bytes) < 0)
 		return -CHECK_OPEN - 1;
-	if (srtp_unprotect(v->srtp, rtp, &bytes) != srtp_err_status_ok)
-		return -CHECK_OPEN - 1;
+	if (copy->sent.rtx)
+		bytes = unwrap(&copy->sent, rtp, bytes);
+	if (bytes < 0)
+		return bytes;
+	if ((copy->sent.rtx || copy->again) && !nack_asked(c->nack, &copy->sent))
+		return -CHECK_UNASKED - 1;
 	return check_plain(c, v, &copy->sent, rtp, bytes);
 }
 
@@ -317,6 +382,7 @@ static bool judge_one(struct check *c, struct check_worker *w)
 		return false;
 	rc = check_copy(c, &copy);
 	c->result.checked++;
+	c->result.resent += copy.sent.rtx || copy.again;
 	if (rc < 0) {
 		c->result.failed++;
 		c->result.by_reason[-rc - 1]++;
@@ -351,6 +417,8 @@ bool check_reached_all(const struct check *c)
 void check_read(const struct check *c, struct check_result *out)
 {
 	*out = c->result;
+	for (uint16_t w = 0; w < c->edge->n_workers; w++)
+		out->skipped += atomic_load(&c->workers[w].skipped);
 }
 
 static int watch_worker(struct check *c, uint16_t id)
@@ -369,7 +437,8 @@ static int watch_worker(struct check *c, uint16_t id)
 	return w->callback ? 0 : -ENOTSUP;
 }
 
-int check_create(const struct edge *edge, const struct drive *drive, struct check **out)
+int check_create(const struct edge *edge, const struct drive *drive, const struct nack *nack,
+	struct check **out)
 {
 	struct check *c = calloc(1, sizeof(*c));
 	int rc = 0;
@@ -378,6 +447,7 @@ int check_create(const struct edge *edge, const struct drive *drive, struct chec
 		return -ENOMEM;
 	c->edge = edge;
 	c->drive = drive;
+	c->nack = nack;
 	*out = c;
 	c->viewers = calloc(count_sampled(c), sizeof(*c->viewers));
 	if (!c->viewers)

@@ -11,6 +11,7 @@
 
 struct edge;
 struct check;
+struct nack;
 
 #define CHECK_REASONS(X)                                                      \
 	X(OPEN, "not_opened") /* tag or index: libsrtp2 refused */            \
@@ -23,7 +24,8 @@ struct check;
 	X(NUMBER, "sequence_number") /* does not go on from the one before */ \
 	X(TIMESTAMP, "timestamp")                                             \
 	X(LENGTH, "length")                                                   \
-	X(PAYLOAD, "payload")
+	X(PAYLOAD, "payload")                                                 \
+	X(UNASKED, "not_asked_for") /* a resend that nobody asked for */
 
 enum check_reason {
 #define X(name, text) CHECK_##name,
@@ -36,6 +38,8 @@ struct check_result {
 	uint64_t checked;
 	uint64_t failed;
 	uint64_t by_reason[CHECK_COUNT];
+	uint64_t resent;    // of the checked ones, those that were asked for again
+	uint64_t skipped;   // that there was no room for
 	uint64_t viewers;   // that at least one checked packet was for
 	uint64_t offloaded; // packets whose checksums are the port's to fill in
 };
@@ -43,8 +47,10 @@ struct check_result {
 const char *check_reason_name(unsigned int reason);
 
 // Main thread, no worker running.
+// nack:   knows what was asked for again; NULL: nothing is.
 // Return: 0; -ENOMEM, -ENOTSUP.
-int check_create(const struct edge *, const struct drive *, struct check **out);
+int check_create(
+	const struct edge *, const struct drive *, const struct nack *nack, struct check **out);
 
 // The workers must have ended; before the engines go. NULL is fine.
 void check_destroy(struct check *);

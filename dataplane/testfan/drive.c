@@ -130,11 +130,18 @@ static struct region_peer_leg make_leg(const struct drive *d, uint32_t viewer, e
 		.mid_ext_id = DRIVE_MID_ID,
 		.mid_bytes = 1,
 		.mid = { (char)('0' + leg) },
-		.ssrc = d->ssrc_base + 2 * viewer + leg };
+		.ssrc = d->ssrc_base + 2 * viewer + leg,
+		.nack = d->settings->nack > 0 };
 
 	fill_random(&l.ts_base, sizeof(l.ts_base));
 	fill_random(&l.seq_base, sizeof(l.seq_base));
 	l.seq_base &= 0x7fff;
+	if (!l.nack || !d->settings->rtx || leg != LEG_VIDEO)
+		return l;
+	l.rtx_ssrc = d->ssrc_base + 2 * (uint32_t)d->settings->peers + viewer;
+	l.rtx_payload_type = DRIVE_RTX_PT;
+	fill_random(&l.rtx_seq_base, sizeof(l.rtx_seq_base));
+	l.rtx_seq_base &= 0x7fff;
 	return l;
 }
 

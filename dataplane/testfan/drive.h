@@ -12,6 +12,7 @@
 
 enum {
 	DRIVE_VIDEO_PT = 102, // towards the viewers
+	DRIVE_RTX_PT = 103,
 	DRIVE_AUDIO_PT = 109,
 	DRIVE_MID_ID = 4,
 	// What the viewers' RTP headers take: the fixed part and a MID of one character.
@@ -23,7 +24,9 @@ struct drive {
 	const struct settings *settings;
 	uint8_t mac[6]; // ours
 	uint16_t media_port;
-	uint32_t ssrc_base; // random: viewer i has this + 2 i for video, the next for sound
+	// Random: viewer i has this + 2 i for video, the next for sound; and behind all of these
+	// one for what is sent again.
+	uint32_t ssrc_base;
 	uint64_t seq;
 	uint32_t under_way[REGION_MAX_WORKERS];
 	int status; // first that was not 0
@@ -34,6 +37,7 @@ struct drive {
 struct sent {
 	uint32_t viewer;
 	enum leg_kind leg;
+	bool rtx; // sent again (RFC 4588); seq is that of the retransmissions
 	uint16_t seq;
 	uint16_t l3_off;
 	uint16_t rtp_off;
@@ -59,21 +63,25 @@ static inline bool drive_identify(const struct drive *d, const struct rte_mbuf *
 {
 	const uint8_t *at = rte_pktmbuf_mtod(m, const uint8_t *);
 	uint16_t l3 = 14, rtp;
-	uint32_t ssrc;
+	uint32_t ssrc, n = (uint32_t)d->settings->peers;
+	uint8_t payload_type;
 
 	if (at[12] == 0x81 && at[13] == 0)
 		l3 += 4;
 	rtp = (uint16_t)(l3 + (at[l3] >> 4 == 6 ? 40 : 20) + 8);
 	if (m->data_len < rtp + 12)
 		return false;
-	if ((at[rtp + 1] & 0x7f) != DRIVE_VIDEO_PT && (at[rtp + 1] & 0x7f) != DRIVE_AUDIO_PT)
+	payload_type = at[rtp + 1] & 0x7f;
+	if (payload_type != DRIVE_VIDEO_PT && payload_type != DRIVE_AUDIO_PT &&
+		payload_type != DRIVE_RTX_PT)
 		return false;
 	memcpy(&ssrc, at + rtp + 8, 4);
 	ssrc = ntohl(ssrc) - d->ssrc_base;
-	if (ssrc / 2 >= d->settings->peers)
+	if (ssrc >= 3 * n)
 		return false;
-	*out = (struct sent){ .viewer = ssrc / 2,
-		.leg = ssrc & 1,
+	*out = (struct sent){ .viewer = ssrc < 2 * n ? ssrc / 2 : ssrc - 2 * n,
+		.leg = ssrc < 2 * n ? ssrc & 1 : LEG_VIDEO,
+		.rtx = ssrc >= 2 * n,
 		.seq = (uint16_t)(at[rtp + 2] << 8 | at[rtp + 3]),
 		.l3_off = l3,
 		.rtp_off = rtp };

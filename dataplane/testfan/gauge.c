@@ -75,7 +75,7 @@ static uint16_t on_send(
 		struct sent sent;
 		uint16_t number;
 
-		if (!drive_identify(g->drive, pkts[i], &sent))
+		if (!drive_identify(g->drive, pkts[i], &sent) || sent.rtx)
 			continue;
 		// The stream's own numbers begin at a multiple of 65536, with the source's first.
 		peer = &g->edge->region->peers[sent.viewer];

@@ -19,7 +19,8 @@ enum {
 	MAX_WAITS = 300,
 };
 
-#define WAIT_S 0.1
+#define WAIT_S	 0.1
+#define SETTLE_S 0.1 // longer than a viewer takes to ask
 
 static volatile sig_atomic_t signalled;
 
@@ -116,6 +117,82 @@ static int run_rounds(
 	return 0;
 }
 
+static double median(double *values, uint64_t n)
+{
+	qsort(values, n, sizeof(*values), compare_doubles);
+	return values[n / 2];
+}
+
+// A core's time a packet that is fanned out, resends and all that comes with them on top. It is the
+// time that the workers had: what others took of their cores would hit one turn and not the next.
+static int turn_ns(
+	struct rig *rig, const struct options *o, bool deliver, struct measure *m, double *out)
+{
+	nack_deliver(rig->nack, deliver);
+	if (!rig_run_for(rig, SETTLE_S, stop_asked))
+		return -EINTR;
+	rig_clear(rig);
+	for (int i = 0; i == 0 || (i < MAX_WAITS && measure_fanned(m) == 0); i++) {
+		if (!rig_run_for(rig, i ? WAIT_S : o->duration_s, stop_asked))
+			return -EINTR;
+		if (rig_measure(rig, m) < 0)
+			return -ENODATA;
+	}
+	if (measure_fanned(m) == 0)
+		return -ENODATA;
+	*out = m->cpu_seconds * 1e9 / (double)measure_fanned(m);
+	return 0;
+}
+
+// Without and with, in turns, without last: each time with is set off against those around it.
+static int take_turns(
+	struct rig *rig, const struct options *o, struct measure *m, struct toll *toll)
+{
+	double quiet[MAX_ROUNDS + 1], with[MAX_ROUNDS], fall[MAX_ROUNDS], resent[MAX_ROUNDS],
+		over[MAX_ROUNDS];
+	struct measure without;
+	int rc = turn_ns(rig, o, false, &without, &quiet[0]);
+	uint64_t n = 0;
+
+	while (rc == 0 && n < o->rounds) {
+		rc = turn_ns(rig, o, true, m, &with[n]);
+		if (rc == 0)
+			rc = turn_ns(rig, o, false, &without, &quiet[n + 1]);
+		if (rc < 0)
+			break;
+		fall[n] = 1 - (quiet[n] + quiet[n + 1]) / 2 / with[n];
+		resent[n] = (double)m->repair.resent / (double)measure_fanned(m);
+		over[n] = fall[n] - resent[n];
+		n++;
+	}
+	if (rc < 0)
+		return rc;
+	*toll = (struct toll){ .quiet_ns = median(quiet, n + 1),
+		.nack_ns = median(with, n),
+		.fall = median(fall, n),
+		.resent = median(resent, n),
+		.over = median(over, n),
+		.rounds = (unsigned int)n };
+	return 0;
+}
+
+// One run; so that it ends with figures of viewers that ask, the last turn is one more of these.
+static int run_toll(struct rig *rig, const struct options *o, struct measure *m, struct toll *toll)
+{
+	int rc = rig_start(rig, &o->settings, stop_asked);
+	double ns;
+
+	if (rc == 0)
+		rc = rig_run_for(rig, o->warmup_s, stop_asked) ? take_turns(rig, o, m, toll)
+							       : -EINTR;
+	if (rc == 0)
+		rc = turn_ns(rig, o, true, m, &ns);
+	rig_stop(rig);
+	if (rc < 0)
+		fprintf(stderr, "testfan: --toll: %s\n", strerror(-rc));
+	return rc < 0 ? rc : rig_measure(rig, m);
+}
+
 static int judge(const struct rig *rig)
 {
 	struct check_result r;
@@ -131,19 +208,24 @@ static int judge(const struct rig *rig)
 static int run_auto(struct rig *rig, const struct options *o)
 {
 	struct ratio ratio = {};
+	struct toll toll = {};
 	struct measure m;
-	int rc = o->floor ? run_rounds(rig, o, &m, &ratio) : run_once(rig, o, &m);
+	int rc = o->floor  ? run_rounds(rig, o, &m, &ratio)
+		 : o->toll ? run_toll(rig, o, &m, &toll)
+			   : run_once(rig, o, &m);
 
 	if (rc < 0)
 		return rc;
 	if (o->json) {
-		rc = report_json(rig, &m, &ratio, o->json_path);
+		rc = report_json(rig, &m, &ratio, &toll, o->json_path);
 	} else {
 		report_forward(rig);
 		if (rig->gauge)
 			report_latency(rig);
+		report_repair(rig);
 		report_verify(rig);
 		report_ratio(&ratio);
+		report_toll(&toll);
 	}
 	return rc < 0 ? rc : judge(rig);
 }

@@ -4,6 +4,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Without an SSRC of their own resends are among the leg's packets.
+static void add_leg(
+	struct counts *c, const struct region_peer *peer, uint32_t viewer, enum leg_kind leg)
+{
+	const struct region_peer_leg_state *l = &peer->state.legs[leg];
+	bool apart = leg == LEG_VIDEO && peer->conf.legs[leg].rtx_ssrc;
+
+	c->viewers[viewer].packets += l->sent.packets - (apart ? 0 : l->resent);
+	c->viewers[viewer].drops += l->sent.drops;
+	c->payload_bytes += l->sent.bytes - (apart ? 0 : l->resent_bytes);
+	c->repair.nacks += l->nacks;
+	c->repair.resent += l->resent;
+	c->repair.resent_bytes += l->resent_bytes;
+	for (int miss = 0; miss < REGION_MISS_COUNT; miss++)
+		c->repair.missed[miss] += l->missed[miss];
+}
+
 int counts_take(const struct region *region, const struct source *sources, uint32_t n_viewers,
 	struct counts *c)
 {
@@ -14,20 +31,24 @@ int counts_take(const struct region *region, const struct source *sources, uint3
 		c->sources[w].missed = sources[w].missed;
 		c->sources[w].no_mbuf = sources[w].no_mbuf;
 		c->sources[w].cycles = sources[w].cycles;
+		c->cpu_ns += source_cpu_ns(&sources[w]);
 	}
 	c->viewers = calloc(n_viewers, sizeof(*c->viewers));
 	if (!c->viewers)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < n_viewers; i++) {
-		const struct region_peer_state *state = &region->peers[i].state;
-
-		for (int leg = 0; leg < LEG_COUNT; leg++) {
-			c->viewers[i].packets += state->legs[leg].sent.packets;
-			c->viewers[i].drops += state->legs[leg].sent.drops;
-			c->payload_bytes += state->legs[leg].sent.bytes;
-		}
-	}
+	for (uint32_t i = 0; i < n_viewers; i++)
+		for (int leg = 0; leg < LEG_COUNT; leg++)
+			add_leg(c, &region->peers[i], i, leg);
 	return 0;
+}
+
+uint64_t repair_asked(const struct repair *r)
+{
+	uint64_t n = r->resent;
+
+	for (int miss = 0; miss < REGION_MISS_COUNT; miss++)
+		n += r->missed[miss];
+	return n;
 }
 
 void counts_fini(struct counts *c)
@@ -110,6 +131,16 @@ static void spread_viewers(
 	out->dropped.mean /= after->n_viewers;
 }
 
+static void set_off_repair(
+	const struct repair *before, const struct repair *after, struct repair *out)
+{
+	out->nacks = after->nacks - before->nacks;
+	out->resent = after->resent - before->resent;
+	out->resent_bytes = after->resent_bytes - before->resent_bytes;
+	for (int miss = 0; miss < REGION_MISS_COUNT; miss++)
+		out->missed[miss] = after->missed[miss] - before->missed[miss];
+}
+
 void measure_make(const struct counts *before, const struct counts *after, uint16_t n_workers,
 	uint64_t bitrate, struct measure *out)
 {
@@ -117,7 +148,8 @@ void measure_make(const struct counts *before, const struct counts *after, uint1
 	double payload_bits;
 
 	*out = (struct measure){ .n_workers = n_workers,
-		.seconds = (double)(after->ns - before->ns) / 1e9 };
+		.seconds = (double)(after->ns - before->ns) / 1e9,
+		.cpu_seconds = (double)(after->cpu_ns - before->cpu_ns) / 1e9 };
 	for (uint16_t w = 0; w < n_workers; w++) {
 		struct sums own = {};
 
@@ -128,6 +160,7 @@ void measure_make(const struct counts *before, const struct counts *after, uint1
 	}
 	work_out(&out->sum, &sums, out->seconds);
 	spread_viewers(before, after, out);
+	set_off_repair(&before->repair, &after->repair, &out->repair);
 	// As much as a core would send if it were busy all the time.
 	payload_bits = (double)(after->payload_bytes - before->payload_bytes) * 8 / out->seconds;
 	if (out->sum.busy > 0)

@@ -9,6 +9,13 @@
 #include "dataplane/testfan/gauge.h"
 #include "dataplane/testfan/source.h"
 
+// What viewers asked for again, and what came of it.
+struct repair {
+	uint64_t nacks;
+	uint64_t resent, resent_bytes;
+	uint64_t missed[REGION_MISS_COUNT];
+};
+
 // The counters at one time.
 struct counts {
 	uint64_t ns;
@@ -16,7 +23,9 @@ struct counts {
 	struct {
 		uint64_t packets, missed, no_mbuf, cycles;
 	} sources[REGION_MAX_WORKERS];
-	uint64_t payload_bytes; // sent to viewers
+	uint64_t cpu_ns;	// that the workers had, together
+	uint64_t payload_bytes; // sent to viewers, once
+	struct repair repair;
 	uint32_t n_viewers;
 	struct viewer_counts {
 		uint64_t packets, drops;
@@ -47,8 +56,19 @@ struct measure {
 	struct figures sum;
 	uint16_t cpus[REGION_MAX_WORKERS];
 	double viewers_per_core;
+	double cpu_seconds; // of all workers: what others took of their cores is not in it
 	struct spread delivered, dropped;
+	struct repair repair;
 };
+
+// Packets that were asked for.
+uint64_t repair_asked(const struct repair *);
+
+// Packets that went out for the first time.
+static inline uint64_t measure_fanned(const struct measure *m)
+{
+	return m->sum.sealed_packets - m->repair.resent;
+}
 
 // Return: 0; -ENOMEM. counts_fini is right after both.
 int counts_take(

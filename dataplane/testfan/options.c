@@ -27,7 +27,10 @@ static const char help_tail[] =
 	"  --json[=FILE]        print as JSON, in place of the text\n"
 	"  --half-load          --load=0.5\n"
 	"  --floor              time the bare cipher before and after, and print fan-out over it\n"
-	"  --rounds=N           of floor and fan-out in turns, for the median (default 3)\n"
+	"  --toll               with --nack: deliver what viewers ask for, and do not, in turns, "
+	"and\n"
+	"                       print by how much the fan-out's rate falls\n"
+	"  --rounds=N           of such turns, for the median (default 3)\n"
 	"  --cores=LIST         a worker on each of these CPUs, such as 1,2 or 1-3; the main "
 	"thread\n"
 	"                       floats. Else the EAL's -l or --lcores: all but the main lcore "
@@ -55,6 +58,7 @@ enum own_option {
 	OPT_JSON,
 	OPT_HALF_LOAD,
 	OPT_FLOOR,
+	OPT_TOLL,
 	OPT_ROUNDS,
 	OPT_CORES,
 	OPT_CHECKSUM,
@@ -72,6 +76,7 @@ static const struct option run_options[] = {
 	{ "json", optional_argument, NULL, OPT_JSON },
 	{ "half-load", no_argument, NULL, OPT_HALF_LOAD },
 	{ "floor", no_argument, NULL, OPT_FLOOR },
+	{ "toll", no_argument, NULL, OPT_TOLL },
 	{ "rounds", required_argument, NULL, OPT_ROUNDS },
 	{ "cores", required_argument, NULL, OPT_CORES },
 	{ "checksum", required_argument, NULL, OPT_CHECKSUM },
@@ -223,6 +228,9 @@ static int take(struct options *out, int id)
 	case OPT_FLOOR:
 		out->floor = true;
 		return 0;
+	case OPT_TOLL:
+		out->toll = true;
+		return 0;
 	case OPT_ROUNDS:
 		return parse_rounds(optarg, &out->rounds);
 	case OPT_CORES:
@@ -245,6 +253,26 @@ static int take(struct options *out, int id)
 		fprintf(stderr, "testfan: see testfan --help\n");
 		return -EINVAL;
 	}
+}
+
+// Whether the options fit each other.
+static int check(const struct options *o)
+{
+	const struct settings *s = &o->settings;
+
+	if (!o->auto_start && (o->json || o->floor || o->toll)) {
+		fprintf(stderr, "testfan: --%s: expected --auto-start beside it\n",
+			o->json	   ? "json"
+			: o->floor ? "floor"
+				   : "toll");
+		return -EINVAL;
+	}
+	if (o->toll && (s->nack == 0 || s->rate > 0 || s->load > 0 || o->floor)) {
+		fprintf(stderr,
+			"testfan: --toll: expected --nack, and no --rate, --load or --floor\n");
+		return -EINVAL;
+	}
+	return 0;
 }
 
 int options_parse(int n_own, char **own, struct options *out)
@@ -274,12 +302,7 @@ int options_parse(int n_own, char **own, struct options *out)
 		fprintf(stderr, "testfan: --%s\n", wrong);
 		return 2;
 	}
-	if (!out->auto_start && (out->json || out->floor)) {
-		fprintf(stderr, "testfan: --%s: expected --auto-start beside it\n",
-			out->json ? "json" : "floor");
-		return 2;
-	}
-	return 0;
+	return check(out) < 0 ? 2 : 0;
 }
 
 bool options_knows(const char *word)

@@ -15,6 +15,7 @@ struct options {
 	bool json;
 	const char *json_path; // NULL: standard output
 	bool floor;
+	bool toll;
 	uint64_t rounds;
 	uint16_t cores[CONF_MAX_WORKERS];
 	uint16_t n_cores;

@@ -75,6 +75,7 @@ static void do_stop(struct prompt *p)
 	}
 	rig_stop(p->rig);
 	report_forward(p->rig);
+	report_repair(p->rig);
 	report_verify(p->rig);
 }
 
@@ -102,8 +103,10 @@ static void do_show(struct prompt *p, const struct words *w)
 		report_latency(p->rig);
 	else
 		report_memory(p->rig);
-	if (strcmp(w->second, "fwd") == 0)
+	if (strcmp(w->second, "fwd") == 0) {
+		report_repair(p->rig);
 		report_verify(p->rig);
+	}
 }
 
 static void on_command(void *parsed, struct cmdline *cl, void *data)

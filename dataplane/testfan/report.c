@@ -176,6 +176,9 @@ void report_verify(const struct rig *rig)
 	printf("  verify: %" PRIu64 " packets of %" PRIu64 " viewers opened with libsrtp2 and "
 	       "compared, %" PRIu64 " failed\n",
 		r.checked, r.viewers, r.failed);
+	if (rig->nack)
+		printf("    %" PRIu64 " of them resent; no room for %" PRIu64 " more\n", r.resent,
+			r.skipped);
 	for (unsigned int i = 0; i < CHECK_COUNT; i++)
 		if (r.by_reason[i])
 			printf("    %s: %" PRIu64 "\n", check_reason_name(i), r.by_reason[i]);
@@ -189,4 +192,36 @@ void report_ratio(const struct ratio *r)
 	       "(median of %u round%s)\n",
 		r->floor.ns_per_packet, r->floor.cycles_per_packet, r->floor.mpps, r->fan_ns,
 		r->ratio, r->rounds, r->rounds == 1 ? "" : "s");
+}
+
+void report_repair(struct rig *rig)
+{
+	struct nack_losses losses;
+	struct measure m;
+
+	if (!rig->nack || rig_measure(rig, &m) < 0)
+		return;
+	nack_read(rig->nack, &losses);
+	printf("  NACKs: %" PRIu64 "   packets asked for: %" PRIu64 "   resent: %" PRIu64
+	       " (%.2f %% of what is fanned out)\n",
+		m.repair.nacks, repair_asked(&m.repair), m.repair.resent,
+		(double)m.repair.resent * 100 / (double)RTE_MAX(measure_fanned(&m), 1u));
+	for (unsigned int miss = 0; miss < REGION_MISS_COUNT; miss++)
+		if (m.repair.missed[miss])
+			printf("  not resent, %s: %" PRIu64 "\n", region_miss_name(miss),
+				m.repair.missed[miss]);
+	if (losses.ring_full || losses.no_mbuf)
+		printf("  NACKs that reached no worker: %" PRIu64 "\n",
+			losses.ring_full + losses.no_mbuf);
+}
+
+void report_toll(const struct toll *t)
+{
+	if (t->rounds == 0)
+		return;
+	printf("  toll of NACKs: fan-out %.1f ns a packet without, %.1f ns with; its rate falls by "
+	       "%.2f %%,\n  resent are %.2f %%, beyond them it falls by %.2f %% (median of %u "
+	       "round%s)\n",
+		t->quiet_ns, t->nack_ns, t->fall * 100, t->resent * 100, t->over * 100, t->rounds,
+		t->rounds == 1 ? "" : "s");
 }

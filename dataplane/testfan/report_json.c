@@ -110,8 +110,9 @@ static json_t *make_verify(const struct rig *rig)
 	for (unsigned int i = 0; i < CHECK_COUNT; i++)
 		if (r.by_reason[i])
 			json_object_set_new(reasons, check_reason_name(i), integer(r.by_reason[i]));
-	return json_pack("{sI sI sI sI so}", "checked", (json_int_t)r.checked, "failed",
-		(json_int_t)r.failed, "viewers", (json_int_t)r.viewers, "offloaded",
+	return json_pack("{sI sI sI sI sI sI so}", "checked", (json_int_t)r.checked, "failed",
+		(json_int_t)r.failed, "resent", (json_int_t)r.resent, "skipped",
+		(json_int_t)r.skipped, "viewers", (json_int_t)r.viewers, "offloaded",
 		(json_int_t)r.offloaded, "reasons", reasons);
 }
 
@@ -122,6 +123,36 @@ static json_t *make_ratio(const struct ratio *r)
 	return json_pack("{sf sf sf sf sI}", "ns_per_packet", r->floor.ns_per_packet,
 		"cycles_per_packet", r->floor.cycles_per_packet, "fan_ns_per_packet", r->fan_ns,
 		"ratio", r->ratio, "rounds", (json_int_t)r->rounds);
+}
+
+static json_t *make_repair(const struct rig *rig, const struct measure *m)
+{
+	json_t *missed = json_object();
+	struct nack_losses losses;
+
+	if (!rig->nack) {
+		json_decref(missed);
+		return json_null();
+	}
+	nack_read(rig->nack, &losses);
+	for (unsigned int miss = 0; miss < REGION_MISS_COUNT; miss++)
+		if (m->repair.missed[miss])
+			json_object_set_new(
+				missed, region_miss_name(miss), integer(m->repair.missed[miss]));
+	return json_pack("{sI sI sI sI sf so sI}", "nacks", (json_int_t)m->repair.nacks, "asked",
+		(json_int_t)repair_asked(&m->repair), "resent", (json_int_t)m->repair.resent,
+		"resent_bytes", (json_int_t)m->repair.resent_bytes, "resent_share",
+		(double)m->repair.resent / (double)RTE_MAX(measure_fanned(m), 1u), "missed", missed,
+		"undelivered", (json_int_t)(losses.ring_full + losses.no_mbuf));
+}
+
+static json_t *make_toll(const struct toll *t)
+{
+	if (t->rounds == 0)
+		return json_null();
+	return json_pack("{sf sf sf sf sf sI}", "quiet_ns_per_packet", t->quiet_ns,
+		"nack_ns_per_packet", t->nack_ns, "fall", t->fall, "resent", t->resent, "over",
+		t->over, "rounds", (json_int_t)t->rounds);
 }
 
 static json_t *make_memory(const struct rig *rig)
@@ -135,13 +166,14 @@ static json_t *make_memory(const struct rig *rig)
 		"heap_grown", m.heap_grown);
 }
 
-int report_json(
-	struct rig *rig, const struct measure *m, const struct ratio *ratio, const char *path)
+int report_json(struct rig *rig, const struct measure *m, const struct ratio *ratio,
+	const struct toll *toll, const char *path)
 {
-	json_t *o = json_pack("{si so sf so so so so so so so}", "testfan", 1, "config",
+	json_t *o = json_pack("{si so sf so so so so so so so so so}", "testfan", 1, "config",
 		make_config(rig), "seconds", m->seconds, "workers", make_workers(m), "sum",
 		make_sum(m), "peers", make_peers(m), "latency_us", make_latency(rig), "verify",
-		make_verify(rig), "floor", make_ratio(ratio), "memory", make_memory(rig));
+		make_verify(rig), "floor", make_ratio(ratio), "repair", make_repair(rig, m), "toll",
+		make_toll(toll), "memory", make_memory(rig));
 	const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(6);
 	int rc = 0;
 

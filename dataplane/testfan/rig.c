@@ -105,8 +105,10 @@ static int hang_in(struct rig *rig)
 	drive_init(&rig->drive, &rig->region, &rig->settings, mac.addr_bytes, rig->conf.media.port);
 	if (rig->settings.latency)
 		rc = gauge_create(&rig->edge, &rig->drive, &rig->gauge);
+	if (rc == 0 && rig->settings.nack > 0)
+		rc = nack_create(&rig->edge, &rig->drive, &rig->nack);
 	if (rc == 0 && rig->settings.verify)
-		rc = check_create(&rig->edge, &rig->drive, &rig->check);
+		rc = check_create(&rig->edge, &rig->drive, rig->nack, &rig->check);
 	for (uint16_t w = 0; rc == 0 && w < rig->ports.n_workers; w++)
 		rc = source_init(&rig->sources[w], rig->sources, &rig->edge, &rig->settings,
 			&rig->switches, rig->gauge, w);
@@ -150,11 +152,13 @@ static void tear_down(struct rig *rig)
 	if (rig->edge.workers)
 		close(rig->edge.wake_fd);
 	edge_fini(&rig->edge);
+	nack_destroy(rig->nack);
 	region_fini(&rig->region);
 	counts_fini(&rig->before);
 	counts_fini(&rig->after);
 	rig->gauge = NULL;
 	rig->check = NULL;
+	rig->nack = NULL;
 	rig->built = false;
 }
 
@@ -281,6 +285,8 @@ void rig_poll(struct rig *rig)
 	if (!rig->running)
 		return;
 	drive_poll(&rig->drive);
+	if (rig->nack)
+		nack_poll(rig->nack);
 	if (rig->check)
 		check_poll(rig->check);
 }

@@ -15,6 +15,7 @@
 #include "dataplane/testfan/floor.h"
 #include "dataplane/testfan/gauge.h"
 #include "dataplane/testfan/measure.h"
+#include "dataplane/testfan/nack.h"
 #include "dataplane/testfan/settings.h"
 #include "dataplane/testfan/source.h"
 
@@ -39,6 +40,7 @@ struct rig {
 	struct source sources[REGION_MAX_WORKERS];
 	struct gauge *gauge;
 	struct check *check;
+	struct nack *nack;
 	bool built;
 	bool running;
 	uint64_t rate; // packets a second and stream that come in; 0: closed loop

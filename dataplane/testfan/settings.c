@@ -11,7 +11,7 @@
 enum kind {
 	KIND_NUMBER,
 	KIND_WORD,
-	KIND_SHARE, // 0 to 1 and a bit over
+	KIND_SHARE, // with a fraction
 	KIND_MAC,
 	KIND_ADDRESSES,
 };
@@ -79,6 +79,10 @@ static const struct setting table[] = {
 		KIND_WORD, AT(latency), 0, 0, switch_words },
 	{ "verify", "open packets of every Nth viewer with libsrtp2; 0: none",
 		KIND_NUMBER, AT(verify), 0, REGION_MAX_PEERS, NULL },
+	{ "nack", "of what they are sent viewers lose, and ask for again, so many percent; 0: none",
+		KIND_SHARE, AT(nack), 0, SETTINGS_NACK_MAX, NULL },
+	{ "rtx", "what they ask for has an SSRC of its own (RFC 4588); off: it comes as it was",
+		KIND_WORD, AT(rtx), 0, 0, switch_words },
 	{ "bitrate", "of one viewer, bit/s, for the viewers a core can carry",
 		KIND_NUMBER, AT(bitrate), 1000, 1000000000, NULL },
 	{ "ip6", "viewers over IPv6", KIND_WORD, AT(ip6), 0, 0, switch_words },
@@ -99,6 +103,7 @@ void settings_init(struct settings *s)
 		.size = 1200,
 		.burst = 8,
 		.bitrate = 4000000,
+		.rtx = 1,
 		.udp_base = 10000,
 		.eth_peer = { 2, 0, 0, 0, 0, 2 } };
 }
@@ -306,6 +311,12 @@ int settings_check(const struct settings *s, char wrong[SETTINGS_TEXT_BYTES])
 	if (s->load > 0 && s->rate > 0) {
 		snprintf(wrong, SETTINGS_TEXT_BYTES, "load: expected 0 beside a rate, found %g",
 			s->load);
+		return -EINVAL;
+	}
+	// The gauge could not tell a resend from what it repeats.
+	if (s->latency && s->nack > 0 && (!s->rtx || s->media != MEDIA_VIDEO)) {
+		snprintf(wrong, SETTINGS_TEXT_BYTES,
+			"latency: expected rtx on and media video beside nack");
 		return -EINVAL;
 	}
 	return 0;

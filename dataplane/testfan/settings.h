@@ -14,6 +14,7 @@ enum {
 	SETTINGS_SIZE_MIN = 64,
 	SETTINGS_SIZE_MAX = 1398, // with REGION_OVERHEAD_BYTES on an MTU of 1500
 	SETTINGS_BURST_MAX = 64,
+	SETTINGS_NACK_MAX = 50,
 	SETTINGS_TEXT_BYTES = 128,
 };
 
@@ -36,6 +37,8 @@ struct settings {
 	double load;	  // share of the capacity, measured first; 0: rate holds
 	uint64_t latency; // measure it
 	uint64_t verify;  // open packets of every Nth peer; 0: none
+	double nack;	  // percent that viewers lose and ask for again; 0: none
+	uint64_t rtx;	  // resends have an SSRC of their own (RFC 4588)
 	uint64_t bitrate; // of one viewer, bit/s: for viewers a core
 	uint64_t ip6;
 	uint64_t udp_base;

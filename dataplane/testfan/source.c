@@ -1,6 +1,7 @@
 #include "dataplane/testfan/source.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -318,6 +319,23 @@ static uint16_t fill(struct source *src, struct rte_mbuf **pkts, uint16_t room)
 	return n;
 }
 
+static void note_clock(struct source *src)
+{
+	clockid_t clock;
+
+	if (pthread_getcpuclockid(pthread_self(), &clock) == 0)
+		src->cpu_clock = clock;
+}
+
+uint64_t source_cpu_ns(const struct source *src)
+{
+	struct timespec t;
+
+	if (!src->cpu_clock || clock_gettime(src->cpu_clock, &t) < 0)
+		return 0;
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 static uint16_t on_receive(uint16_t port_id, uint16_t queue, struct rte_mbuf *pkts[],
 	uint16_t n_pkts, uint16_t max_pkts, void *arg)
 {
@@ -325,6 +343,8 @@ static uint16_t on_receive(uint16_t port_id, uint16_t queue, struct rte_mbuf *pk
 	uint64_t from;
 	uint16_t n;
 
+	if (!src->cpu_clock)
+		note_clock(src);
 	if (!atomic_load_explicit(&src->switches->go, memory_order_relaxed) && src->pos == 0)
 		return n_pkts;
 	if (src->n_streams == 0)

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <rte_mbuf.h>
 
@@ -71,6 +72,9 @@ struct source {
 	const struct source *all; // of every worker
 	_Atomic uint64_t rounds;  // how often each stream had its turn
 
+	// The worker's processor time; valid once it runs (worker: w; main thread: ro)
+	_Atomic clockid_t cpu_clock; // 0: not yet
+
 	// Counters (worker: rw; main thread: ro)
 	uint64_t packets;
 	uint64_t bytes;
@@ -97,6 +101,9 @@ uint16_t source_payload_bytes(const struct settings *, enum leg_kind);
 
 // Packets that arrive together.
 uint16_t source_frame_packets(const struct settings *);
+
+// Nanoseconds that the worker had its core to itself; 0: not known yet.
+uint64_t source_cpu_ns(const struct source *);
 
 // Write the payload of a packet, label and all.
 void source_put_payload(

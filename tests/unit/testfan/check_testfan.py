@@ -25,6 +25,11 @@ RUNS = [
     ["--media=video", "--streams=2", "--rate=0", "--burst=40", "--size=1398",
      "--checksum=zero"],
 ]
+# With viewers that ask for what they lose: every second of them is looked at, packet by packet.
+NACK_RUNS = [
+    ["--nack=10", "--media=both", "--streams=2", "--rate=300"],
+    ["--nack=5", "--rtx=off", "--media=both", "--rate=300", "--ip6"],
+]
 
 
 def cores():
@@ -60,11 +65,32 @@ def findings_of_run(engine, done):
         yield f"drops: {drops}"
     elif sum(drops.values()) > said["sum"]["sealed_packets"] / 4:
         yield f"{STARVED}: {drops}"
+    if said["config"]["nack"]:
+        yield from findings_of_repair(said)
+    elif said["repair"] is not None:
+        yield f"repair: {said['repair']}"
+
+
+def findings_of_repair(said):
+    """What was asked for came, what came was asked for, and was what it had been."""
+    repair, verify = said["repair"], said["verify"]
+    if repair["asked"] != repair["resent"] + sum(repair["missed"].values()):
+        yield f"does not add up: {repair}"
+    if repair["resent"] < repair["asked"] * 0.7 or repair["nacks"] < PEERS:
+        yield f"{STARVED}: {repair}"
+    if verify["resent"] + verify["skipped"] < repair["resent"] or verify["resent"] < PEERS:
+        yield f"{repair['resent']} were resent, of which only these were seen: {verify}"
+    if set(repair["missed"]) - {"just_resent", "overload", "never_sent", "too_old",
+                                 "over_budget"}:
+        yield f"missed: {repair}"
+    share = float(said["config"]["nack"]) / 100
+    if not share * 0.6 < repair["resent_share"] < share * 1.8:
+        yield f"{STARVED}: {repair}"
 
 
 def check_profile(testfan, profile):
     for engine in ("fast", "libsrtp2"):
-        for options in RUNS:
+        for options in RUNS + NACK_RUNS:
             own = ["--auto-start", "--json", "--duration=0.7", "--warmup=0", "--verify",
                    f"--peers={PEERS}", f"--profile={profile}", f"--engine={engine}", *options]
             for left in reversed(range(TRIES)):
@@ -87,7 +113,13 @@ COMMANDS = [
     ("set peers 5", None),
     ("set verify 1", None),
     ("set latency on", None),
+    ("set nack 60", "nack: expected 0 to 50, such as 0.5; found 60"),
+    ("set nack 20", None),
+    ("set rtx off", None),
+    ("start", "latency: expected rtx on and media video"),
+    ("set rtx on", None),
     ("show config", "  peers     5 "),
+    ("show config", "  nack      20 "),
     ("start", "started: 5 viewers of 1 streams on 2 workers"),
     ("start", "it runs already"),
     ("show port stats all", "net_null0"),
@@ -95,12 +127,28 @@ COMMANDS = [
     ("show latency", "closed loop"),
     ("show memory", "bytes a viewer"),
     ("clear fwd stats all", None),
-    ("show fwd stats all", "all workers"),
+    ("show fwd stats all", "packets asked for: "),
     ("stop", "viewers opened with libsrtp2 and compared, 0 failed"),
     ("start", "started: 5 viewers"),
     ("help", "show fwd stats all"),
     ("quit", None),
 ]
+
+
+def check_toll(testfan):
+    """Turns with feedback and without are set off against each other."""
+    own = ["--auto-start", "--json", f"--peers={PEERS}", "--nack=2", "--toll", "--rounds=2",
+           "--duration=0.3", "--warmup=0.2"]
+    done = run(testfan, *own)
+    if done.returncode != 0:
+        yield f"status {done.returncode}: {done.stderr.strip()}"
+        return
+    said = json.loads(done.stdout)
+    toll, repair = said["toll"], said["repair"]
+    if toll["rounds"] != 2 or not repair["nacks"]:
+        yield f"{toll} {repair}"
+    if abs(toll["fall"] - toll["resent"] - toll["over"]) > 0.5 or toll["fall"] >= 1:
+        yield f"does not add up: {toll}"
 
 
 def check_prompt(testfan):
@@ -115,7 +163,10 @@ def check_prompt(testfan):
             yield f"{command}: lacks {want!r}: {answer!r}"
     if len(answers) < len(COMMANDS):
         yield f"{len(answers)} prompts: {done.stdout!r}"
-    for bad in (["--profile=x"], ["--peers=0"], ["--json"], ["--load=x"], ["word"], ["--cores=a"]):
+    yield from check_toll(testfan)
+    for bad in (["--profile=x"], ["--peers=0"], ["--json"], ["--load=x"], ["word"], ["--cores=a"],
+                ["--nack=x"], ["--toll", "--nack=2"], ["--auto-start", "--toll"],
+                ["--auto-start", "--toll", "--nack=2", "--rate=9"]):
         done = run(testfan, *bad)
         if done.returncode != 2 or "expected" not in done.stderr:
             yield f"{bad}: status {done.returncode}: {done.stderr!r}"
