@@ -12,6 +12,7 @@
 
 #include "dataplane/mem/slab.h"
 #include "dataplane/srtp/priv/engine.h"
+#include "dataplane/srtp/priv/mgr.h"
 #include "dataplane/srtp/priv/wire.h"
 
 enum {
@@ -70,6 +71,7 @@ struct fast_burst {
 struct fast_engine {
 	struct srtp_engine base;
 	IMB_MGR *mgr;
+	IMB_MGR *once;		  // for keys that serve one packet
 	struct slab gcm_sessions; // the two sizes of session
 	struct slab cm_sessions;
 	struct fast_burst burst;
@@ -112,23 +114,6 @@ static bool fast_is_usable(void)
 	return (imb_get_feature_flags() & IMB_CPUFLAGS_SSE) == IMB_CPUFLAGS_SSE;
 }
 
-// Return: 0; -ENOMEM, -ENOTSUP the library finds no code for this CPU or fails its self test.
-static int mgr_create(IMB_MGR **out)
-{
-	IMB_MGR *mgr = alloc_mb_mgr(0);
-
-	if (mgr == NULL)
-		return -ENOMEM;
-	init_mb_mgr_auto(mgr, NULL);
-	if (imb_get_errno(mgr) != 0 || ((mgr->features & IMB_FEATURE_SELF_TEST) &&
-					       !(mgr->features & IMB_FEATURE_SELF_TEST_PASS))) {
-		free_mb_mgr(mgr);
-		return -ENOTSUP;
-	}
-	*out = mgr;
-	return 0;
-}
-
 // What all jobs of a burst have in common is written once, when the engine is made.
 static void burst_init(struct fast_burst *b)
 {
@@ -138,6 +123,18 @@ static void burst_init(struct fast_burst *b)
 		b->hash[i].auth_tag_output = b->tag[i];
 		b->hash[i].auth_tag_output_len_in_bytes = FAST_CM_TAG_BYTES;
 	}
+}
+
+static void engine_free(struct fast_engine *e)
+{
+	if (e->mgr)
+		free_mb_mgr(e->mgr);
+	if (e->once)
+		free_mb_mgr(e->once);
+	slab_fini(&e->gcm_sessions);
+	slab_fini(&e->cm_sessions);
+	explicit_bzero(e, sizeof(*e));
+	free(e);
 }
 
 static int fast_create(struct srtp_engine **out)
@@ -153,24 +150,19 @@ static int fast_create(struct srtp_engine **out)
 	burst_init(&e->burst);
 	slab_init(&e->gcm_sessions, session_size(SRTP_PROFILE_GCM128));
 	slab_init(&e->cm_sessions, session_size(SRTP_PROFILE_CM80));
-	ret = mgr_create(&e->mgr);
-	if (ret < 0) {
-		free(e);
-		return ret;
-	}
-	*out = &e->base;
-	return 0;
+	ret = mgr_create(false, &e->mgr);
+	if (ret == 0)
+		ret = mgr_create(true, &e->once);
+	if (ret == 0)
+		*out = &e->base;
+	else
+		engine_free(e);
+	return ret;
 }
 
 static void fast_destroy(struct srtp_engine *engine)
 {
-	struct fast_engine *e = fast_engine_of(engine);
-
-	free_mb_mgr(e->mgr);
-	slab_fini(&e->gcm_sessions);
-	slab_fini(&e->cm_sessions);
-	explicit_bzero(e, sizeof(*e));
-	free(e);
+	engine_free(fast_engine_of(engine));
 }
 
 static void gcm_expand(IMB_MGR *mgr, uint16_t profile, const uint8_t *key, struct gcm_key_data *out)
@@ -501,7 +493,7 @@ static int gcm_seal_rtcp(struct fast_engine *e, uint16_t profile, const uint8_t 
 	srtp_put_be32(word, SRTP_RTCP_E_FLAG | index);
 	memcpy(aad, pkt, SRTP_RTCP_CLEAR_BYTES);
 	memcpy(aad + SRTP_RTCP_CLEAR_BYTES, word, SRTP_RTCP_WORD_BYTES);
-	gcm_encrypt(e->mgr, profile, &e->rtcp.gcm, iv, aad, sizeof(aad), text,
+	gcm_encrypt(e->once, profile, &e->rtcp.gcm, iv, aad, sizeof(aad), text,
 		bytes - SRTP_RTCP_CLEAR_BYTES, text, pkt + bytes);
 	return 0;
 }
@@ -517,10 +509,10 @@ static void gcm_decrypt_rtcp(struct fast_engine *e, uint16_t profile, const uint
 	memcpy(aad, pkt, SRTP_RTCP_CLEAR_BYTES);
 	memcpy(aad + SRTP_RTCP_CLEAR_BYTES, word, SRTP_RTCP_WORD_BYTES);
 	if (profile == SRTP_PROFILE_GCM256)
-		IMB_AES256_GCM_DEC(e->mgr, &e->rtcp.gcm, &ctx, text, text, bytes, iv, aad,
+		IMB_AES256_GCM_DEC(e->once, &e->rtcp.gcm, &ctx, text, text, bytes, iv, aad,
 			sizeof(aad), tag, FAST_GCM_TAG_BYTES);
 	else
-		IMB_AES128_GCM_DEC(e->mgr, &e->rtcp.gcm, &ctx, text, text, bytes, iv, aad,
+		IMB_AES128_GCM_DEC(e->once, &e->rtcp.gcm, &ctx, text, text, bytes, iv, aad,
 			sizeof(aad), tag, FAST_GCM_TAG_BYTES);
 	explicit_bzero(&ctx, sizeof(ctx));
 }
@@ -543,10 +535,18 @@ static int gcm_open_rtcp(
 		gcm_decrypt_rtcp(e, profile, iv, pkt, tag_at, pkt + word_at, expected);
 	} else {
 		srtp_put_be32(pkt + tag_at, word);
-		gcm_encrypt(e->mgr, profile, &e->rtcp.gcm, iv, pkt, tag_at + SRTP_RTCP_WORD_BYTES,
+		gcm_encrypt(e->once, profile, &e->rtcp.gcm, iv, pkt, tag_at + SRTP_RTCP_WORD_BYTES,
 			pkt, 0, pkt, expected);
 	}
 	return CRYPTO_memcmp(expected, tag, sizeof(tag)) == 0 ? 0 : -EBADMSG;
+}
+
+static void expand_rtcp(struct fast_engine *e, uint16_t profile, const struct srtp_keys *keys)
+{
+	if (srtp_is_gcm(profile))
+		gcm_expand(e->once, profile, keys->key, &e->rtcp.gcm);
+	else
+		cm_expand(e->mgr, keys, &e->rtcp.cm);
 }
 
 static int fast_seal_rtcp(
@@ -554,16 +554,12 @@ static int fast_seal_rtcp(
 {
 	struct fast_session *s = fast_session_of(session);
 	struct fast_engine *e = fast_engine_of(session->engine);
-	const struct srtp_keys *keys = &s->rtcp_local;
+	const uint8_t *salt = s->rtcp_local.salt;
 	int ret;
 
-	if (srtp_is_gcm(s->profile)) {
-		gcm_expand(e->mgr, s->profile, keys->key, &e->rtcp.gcm);
-		ret = gcm_seal_rtcp(e, s->profile, keys->salt, pkt, pkt_bytes, index);
-	} else {
-		cm_expand(e->mgr, keys, &e->rtcp.cm);
-		ret = cm_seal_rtcp(e, keys->salt, pkt, pkt_bytes, index);
-	}
+	expand_rtcp(e, s->profile, &s->rtcp_local);
+	ret = srtp_is_gcm(s->profile) ? gcm_seal_rtcp(e, s->profile, salt, pkt, pkt_bytes, index)
+				      : cm_seal_rtcp(e, salt, pkt, pkt_bytes, index);
 	explicit_bzero(&e->rtcp, sizeof(e->rtcp));
 	return ret;
 }
@@ -572,16 +568,12 @@ static int fast_open_rtcp(struct srtp_session *session, uint8_t *pkt, uint16_t p
 {
 	struct fast_session *s = fast_session_of(session);
 	struct fast_engine *e = fast_engine_of(session->engine);
-	const struct srtp_keys *keys = &s->rtcp_remote;
+	const uint8_t *salt = s->rtcp_remote.salt;
 	int ret;
 
-	if (srtp_is_gcm(s->profile)) {
-		gcm_expand(e->mgr, s->profile, keys->key, &e->rtcp.gcm);
-		ret = gcm_open_rtcp(e, s->profile, keys->salt, pkt, pkt_bytes);
-	} else {
-		cm_expand(e->mgr, keys, &e->rtcp.cm);
-		ret = cm_open_rtcp(e, keys->salt, pkt, pkt_bytes);
-	}
+	expand_rtcp(e, s->profile, &s->rtcp_remote);
+	ret = srtp_is_gcm(s->profile) ? gcm_open_rtcp(e, s->profile, salt, pkt, pkt_bytes)
+				      : cm_open_rtcp(e, salt, pkt, pkt_bytes);
 	explicit_bzero(&e->rtcp, sizeof(e->rtcp));
 	return ret;
 }

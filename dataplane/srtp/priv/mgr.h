@@ -1,0 +1,12 @@
+// Intel's multi-buffer library, as it is for this CPU.
+#pragma once
+
+#include <stdbool.h>
+
+#include <intel-ipsec-mb.h>
+
+// once:   for keys that serve one short packet: the code for AVX2, where the CPU has that, since it
+//         expands a GCM key to 8 powers of the hash key, and the one for AVX-512 to 48.
+// out:    ended with free_mb_mgr; untouched on failure.
+// Return: 0; -ENOMEM, -ENOTSUP the library finds no code for this CPU or fails its self test.
+int mgr_create(bool once, IMB_MGR **out);
