@@ -10,6 +10,7 @@
 #include "dataplane/rtcp/rtcp.h"
 
 enum {
+	AHEAD = 4, // payloads that are fetched while one is copied
 	ROOM_BYTES = RTE_ALIGN_CEIL(PEER_OSN_BYTES + WORKER_PAYLOAD_MAX_BYTES, REGION_LINE_BYTES),
 	NS_PER_MS = 1000000,
 	NS_PER_US = 1000,
@@ -28,7 +29,22 @@ enum {
 	ATTENTION_A_NACK = 10,
 };
 
+// What was asked for, and where it went out.
+struct request {
+	struct peer *peer;
+	struct peer_leg *leg;
+	struct peer_repair *repair;
+	enum leg_kind kind;
+	struct keep *keep;
+	uint64_t index;
+	uint64_t seq; // of the stream's output
+	uint32_t ts;  // as it was sent, but for the leg's base
+	struct history_meta meta;
+};
+
 struct repairs {
+	struct request granted[SEAL_BATCH];
+	uint16_t n_granted;
 	struct sealing sealing;
 	uint8_t payloads[SEAL_BATCH][ROOM_BYTES];
 };
@@ -48,24 +64,7 @@ void repair_close(struct worker *w)
 	free(w->repairs);
 }
 
-void repair_flush(struct worker *w)
-{
-	sealing_flush(w, &w->repairs->sealing);
-}
-
 // ---- one packet --------------------------------------------------------------------------------
-
-// What was asked for, and where it went out.
-struct request {
-	struct peer *peer;
-	struct peer_leg *leg;
-	struct peer_repair *repair;
-	enum leg_kind kind;
-	struct keep *keep;
-	uint64_t index;
-	uint32_t ts; // as it was sent, but for the leg's base
-	struct history_meta meta;
-};
 
 static uint64_t round_trip_ns(const struct peer *p)
 {
@@ -150,7 +149,7 @@ static uint8_t *next_payload(const struct worker *w)
 }
 
 // As a retransmission, or as it was. The history's copy stands in next_payload.
-static bool add(struct worker *w, const struct request *q)
+static bool seal_one(struct worker *w, const struct request *q)
 {
 	struct peer_leg *rtx = &q->peer->legs[PEER_RTX];
 	bool wrapped = q->kind == LEG_VIDEO && rtx->enabled;
@@ -178,23 +177,54 @@ static bool add(struct worker *w, const struct request *q)
 	return true;
 }
 
+// By now another worker's stream may have gone on.
+static void add(struct worker *w, const struct request *q)
+{
+	struct history_meta meta;
+
+	if (history_get(q->keep->legs[q->kind], q->seq, next_payload(w) + PEER_OSN_BYTES,
+		    WORKER_PAYLOAD_MAX_BYTES, &meta) < 0) {
+		peer_state_of(q->leg)->missed[REGION_MISS_GONE]++;
+		return;
+	}
+	if (!seal_one(w, q)) {
+		w->counters->drops[DROP_NO_MBUF]++;
+		peer_state_of(q->leg)->sent.drops++;
+	}
+}
+
+// Payloads of a while ago are in no near cache: each is fetched while those before it are copied.
+void repair_flush(struct worker *w)
+{
+	struct repairs *r = w->repairs;
+
+	for (uint16_t i = 0; r->n_granted && i < r->n_granted + AHEAD; i++) {
+		if (i < r->n_granted)
+			history_fetch(
+				r->granted[i].keep->legs[r->granted[i].kind], r->granted[i].seq);
+		if (i >= AHEAD)
+			add(w, &r->granted[i - AHEAD]);
+	}
+	r->n_granted = 0;
+	sealing_flush(w, &r->sealing);
+}
+
 // The viewer's numbers are those up to its newest.
 static int find(struct worker *w, struct request *q, uint16_t seq16)
 {
-	uint64_t newest = q->leg->sent->next_index - 1, seq;
+	uint64_t newest = q->leg->sent->next_index - 1;
 	uint16_t behind = (uint16_t)((uint16_t)newest - seq16);
 	const struct draw *draw;
 
 	if (q->leg->sent->next_index == 0 || behind > INT16_MAX || behind > newest)
 		return REGION_MISS_NEVER;
 	q->index = newest - behind;
-	if (peer_leg_locate(q->leg, q->index, &seq, &draw) < 0)
+	if (peer_leg_locate(q->leg, q->index, &q->seq, &draw) < 0)
 		return REGION_MISS_NEVER;
 	if (just_resent(w, q))
 		return REGION_MISS_REPEATED;
 	if (!q->keep || !q->keep->legs[q->kind] ||
-		history_get(q->keep->legs[q->kind], seq, next_payload(w) + PEER_OSN_BYTES,
-			WORKER_PAYLOAD_MAX_BYTES, &q->meta) < 0)
+		history_look(q->keep->legs[q->kind], q->seq, &q->meta) < 0)
 		return REGION_MISS_GONE;
 	q->ts = draw_ts(draw, q->meta.frame, q->meta.ts);
 	return too_old(w, q) ? REGION_MISS_GONE : REGION_MISS_COUNT;
@@ -203,6 +233,7 @@ static int find(struct worker *w, struct request *q, uint16_t seq16)
 static void answer(struct worker *w, struct request *q, uint16_t seq16)
 {
 	struct region_peer_leg_state *state = peer_state_of(q->leg);
+	struct repairs *r = w->repairs;
 	int miss = find(w, q, seq16);
 
 	if (miss == REGION_MISS_COUNT && w->n_waiting > WORKER_WAITING_MAX / 2)
@@ -213,13 +244,9 @@ static void answer(struct worker *w, struct request *q, uint16_t seq16)
 		state->missed[miss]++;
 		return;
 	}
-	if (!add(w, q)) {
-		w->counters->drops[DROP_NO_MBUF]++;
-		state->sent.drops++;
-		return;
-	}
 	note_resent(w, q);
-	if (w->repairs->sealing.n == SEAL_BATCH)
+	r->granted[r->n_granted++] = *q;
+	if (r->n_granted == SEAL_BATCH)
 		repair_flush(w);
 }
 

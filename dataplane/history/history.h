@@ -50,6 +50,9 @@ int history_get(const struct history *, uint64_t seq, uint8_t *buf, size_t cap_b
 // Return: 0; -ENOENT.
 int history_look(const struct history *, uint64_t seq, struct history_meta *out);
 
+// Fetch a packet that will be copied out soon. Not there is fine.
+void history_fetch(const struct history *, uint64_t seq);
+
 // Where the newest key frame's access unit begins, parameter sets in front of its slices included.
 // The frame may be still under way. What comes behind it up to the newest packet is there too, but
 // for gaps of the input.
