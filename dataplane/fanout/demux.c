@@ -42,7 +42,7 @@ static void demux_rtcp(struct worker *w, struct rte_mbuf *m, const struct frame 
 	}
 	p = w->peers[at.slot];
 	if (p)
-		feedback_packet(w, m, f, p);
+		feedback_take(w, m, f, p);
 	else
 		worker_drop(w, m, DROP_PEER_UNKNOWN);
 }

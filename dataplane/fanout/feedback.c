@@ -10,6 +10,7 @@ enum {
 	REPORT_TICK_MS = 10,
 	REPORTS_AT_ONCE = 256, // viewers a turn, where a source began anew
 	NS_PER_MS = 1000000,
+	AHEAD = 3, // viewers whose state is fetched while one is served
 };
 
 // ---- in ----------------------------------------------------------------------------------------
@@ -174,12 +175,14 @@ static void record_marks(struct peer *p)
 	s->n_marks = srtp_rtcp_marks(p->srtp, s->marks);
 }
 
-void feedback_packet(struct worker *w, struct rte_mbuf *m, const struct frame *f, struct peer *p)
+static void read_packet(struct worker *w, const struct heard *h)
 {
-	uint8_t *pkt = rte_pktmbuf_mtod_offset(m, uint8_t *, f->payload_off);
+	uint8_t *pkt = rte_pktmbuf_mtod_offset(h->pkt, uint8_t *, h->off);
+	struct rte_mbuf *m = h->pkt;
+	struct peer *p = h->peer;
 	struct rtcp_walk walk;
 	uint16_t bytes;
-	int rc = srtp_open_rtcp(p->srtp, pkt, f->payload_bytes, &bytes);
+	int rc = srtp_open_rtcp(p->srtp, pkt, h->bytes, &bytes);
 
 	if (rc < 0) {
 		worker_drop(w, m, drop_of(rc));
@@ -194,6 +197,60 @@ void feedback_packet(struct worker *w, struct rte_mbuf *m, const struct frame *f
 	}
 	read_compound(w, p, &walk);
 	rte_pktmbuf_free(m);
+}
+
+static void fetch(const void *at, size_t bytes)
+{
+	for (size_t off = 0; off < bytes; off += REGION_LINE_BYTES)
+		rte_prefetch0((const char *)at + off);
+}
+
+// Of thousands of viewers, whoever speaks next is in no near cache.
+static void fetch_viewer(const struct heard *h)
+{
+	const struct peer *p = h->peer;
+
+	rte_prefetch0(rte_pktmbuf_mtod_offset(h->pkt, const char *, h->off + h->bytes - 1));
+	rte_prefetch0(p->legs[LEG_VIDEO].hdr);
+	rte_prefetch0(&p->legs[LEG_VIDEO].srtp);
+	fetch(&p->legs[PEER_RTX], sizeof(p->legs[PEER_RTX]));
+	fetch(&p->courses[LEG_VIDEO], sizeof(p->courses[LEG_VIDEO]));
+	fetch(&p->repair[LEG_VIDEO], sizeof(p->repair[LEG_VIDEO]));
+	fetch(p->recent, sizeof(p->recent));
+	rte_prefetch0(&p->srtp);
+	rte_prefetch0(&p->key_id);
+}
+
+static void fetch_state(const struct heard *h)
+{
+	struct region_peer_state *s = h->peer->state;
+
+	srtp_fetch_rtcp(h->peer->srtp);
+	fetch(s, offsetof(struct region_peer_state, legs));
+	fetch(&s->legs[LEG_VIDEO], sizeof(s->legs[LEG_VIDEO]));
+	rte_prefetch0(&s->rtx);
+}
+
+void feedback_take(struct worker *w, struct rte_mbuf *m, const struct frame *f, struct peer *p)
+{
+	if (w->n_heard == WORKER_BURST)
+		feedback_serve(w);
+	w->heard[w->n_heard++] = (struct heard){
+		.pkt = m, .peer = p, .off = f->payload_off, .bytes = f->payload_bytes
+	};
+}
+
+void feedback_serve(struct worker *w)
+{
+	for (uint16_t i = 0; i < w->n_heard + 2 * AHEAD; i++) {
+		if (i < w->n_heard)
+			fetch_viewer(&w->heard[i]);
+		if (i >= AHEAD && i < w->n_heard + AHEAD)
+			fetch_state(&w->heard[i - AHEAD]);
+		if (i >= 2 * AHEAD)
+			read_packet(w, &w->heard[i - 2 * AHEAD]);
+	}
+	w->n_heard = 0;
 }
 
 // ---- out ---------------------------------------------------------------------------------------

@@ -270,6 +270,7 @@ unsigned int worker_step(struct worker *w)
 		intake_flush(w);
 		work++;
 	}
+	feedback_serve(w);
 	repair_flush(w);
 	if (w->n_feeding)
 		work += backup_feed(w);

@@ -202,6 +202,14 @@ struct packet {
 	uint16_t payload_bytes;
 };
 
+// SRTCP of a viewer, beside others: what each touches is fetched while those before it are served.
+struct heard {
+	struct rte_mbuf *pkt;
+	struct peer *peer;
+	uint16_t off; // of the SRTCP
+	uint16_t bytes;
+};
+
 struct worker {
 	_Alignas(REGION_LINE_BYTES) uint16_t id;
 	_Atomic int state; // WORKER_STARTING, 0 running, -errno
@@ -226,6 +234,8 @@ struct worker {
 	uint64_t now_ns;	   // of this loop
 	struct batch batches[WORKER_BURST];
 	uint16_t n_batches;
+	struct heard heard[WORKER_BURST];
+	uint16_t n_heard;
 	struct turn_list turns[LEG_COUNT];
 	uint32_t n_waiting; // packets in all fans
 	uint64_t seal_cost; // TSC cycles that one packet for one viewer takes, send and all
@@ -367,7 +377,9 @@ void upstream_learn(struct stream *, struct ingest_ref, const struct frame *, ui
 void upstream_house(struct worker *, uint16_t stream);
 
 // feedback.c: SRTCP of a viewer; owns the mbuf. And the reports that go to them.
-void feedback_packet(struct worker *, struct rte_mbuf *, const struct frame *, struct peer *);
+void feedback_take(struct worker *, struct rte_mbuf *, const struct frame *, struct peer *);
+// What was taken is opened and obeyed. Before any of these viewers may go.
+void feedback_serve(struct worker *);
 void feedback_reports(struct worker *);
 // Every few milliseconds: reports at once to the viewers of streams whose source began anew.
 void feedback_house(struct worker *);
