@@ -18,6 +18,7 @@ static char *write_page(const struct api *api, const struct http_request *req, s
 	metrics_write_counted(out);
 	metrics_write_edge(api, req, out);
 	metrics_write_quality(api, out);
+	metrics_write_repair(api, out);
 	metrics_write_workers(api, out);
 	failed = ferror(out);
 	if (fclose(out) == 0 && !failed)

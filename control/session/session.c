@@ -236,6 +236,7 @@ static void removed(void *arg, int status)
 	}
 	if (s->dtls)
 		dtls_conn_close(s->dtls); // after the BYE: the worker has sent it by now
+	session_note_last(s);
 	session_give_slot_back(s->table, s->slot);
 	session_free(s);
 }

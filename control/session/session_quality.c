@@ -36,17 +36,6 @@ static void note_report(struct session *s, enum leg_kind leg, uint64_t now_ms)
 		note(s, leg, STREAM_QUALITY_ROUND_TRIP, l->rtt_us / 1e6, now_ms);
 }
 
-// What was just sent again is no miss, and NACKs for retransmissions are counted as requests.
-static uint64_t missed(const struct region_peer_leg_state *l)
-{
-	uint64_t n = 0;
-
-	for (unsigned int why = 0; why < REGION_MISS_COUNT; why++)
-		if (why != REGION_MISS_REPEATED && why != REGION_MISS_RTX)
-			n += l->missed[why];
-	return n;
-}
-
 // How far a counter has come since it was looked at; another data plane counts from 0.
 static uint64_t grown(uint64_t now, uint64_t *noted)
 {
@@ -56,15 +45,58 @@ static uint64_t grown(uint64_t now, uint64_t *noted)
 	return now - before;
 }
 
+static struct stream_repair repair_grown(
+	const struct region_peer_leg_state *now, struct stream_repair *noted)
+{
+	struct stream_repair out = { .nacks = grown(now->nacks, &noted->nacks),
+		.resent = grown(now->resent, &noted->resent),
+		.resent_bytes = grown(now->resent_bytes, &noted->resent_bytes),
+		.plis = grown(now->plis, &noted->plis),
+		.firs = grown(now->firs, &noted->firs) };
+
+	for (unsigned int why = 0; why < REGION_MISS_COUNT; why++)
+		out.missed[why] = grown(now->missed[why], &noted->missed[why]);
+	return out;
+}
+
+static void sum_up(struct stream_repair *sum, const struct stream_repair *more)
+{
+	sum->nacks += more->nacks;
+	sum->resent += more->resent;
+	sum->resent_bytes += more->resent_bytes;
+	sum->plis += more->plis;
+	sum->firs += more->firs;
+	for (unsigned int why = 0; why < REGION_MISS_COUNT; why++)
+		sum->missed[why] += more->missed[why];
+}
+
+// What was just sent again is no miss, and NACKs for retransmissions are counted as requests.
+static uint64_t missed(const struct stream_repair *r)
+{
+	uint64_t n = 0;
+
+	for (unsigned int why = 0; why < REGION_MISS_COUNT; why++)
+		if (why != REGION_MISS_REPEATED && why != REGION_MISS_RTX)
+			n += r->missed[why];
+	return n;
+}
+
 static void note_repair(struct session *s, enum leg_kind leg, uint64_t now_ms)
 {
-	const struct region_peer_leg_state *l = &session_slot(s)->state.legs[leg];
-	uint64_t got = grown(l->resent, &s->resent_noted[leg]);
-	uint64_t not_got = grown(missed(l), &s->missed_noted[leg]);
+	struct stream_repair more = repair_grown(
+		&session_slot(s)->state.legs[leg], &s->repair_noted[leg]);
+	uint64_t not_got = missed(&more);
 
-	if (got + not_got)
-		note(s, leg, STREAM_QUALITY_MISSED, (double)not_got / (double)(got + not_got),
-			now_ms);
+	sum_up(&s->stream->repair[leg], &more);
+	if (more.resent + not_got)
+		note(s, leg, STREAM_QUALITY_MISSED,
+			(double)not_got / (double)(more.resent + not_got), now_ms);
+}
+
+void session_note_last(struct session *s)
+{
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		note_repair(s, leg, s->table->now_ms);
 }
 
 void session_note_taken(struct session *s)
@@ -74,8 +106,7 @@ void session_note_taken(struct session *s)
 
 		s->first_noted[leg] = l->sent.first_tx_ns != 0;
 		s->reports_noted[leg] = l->rr_count;
-		s->resent_noted[leg] = l->resent;
-		s->missed_noted[leg] = missed(l);
+		repair_grown(l, &s->repair_noted[leg]);
 	}
 }
 

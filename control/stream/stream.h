@@ -9,6 +9,7 @@
 
 #include "control/link/link.h"
 #include "control/stream/stream_quality.h"
+#include "control/stream/stream_repair.h"
 #include "dataplane/abi/conf.h"
 #include "dataplane/abi/region.h"
 
@@ -76,6 +77,7 @@ struct stream {
 	uint32_t n_peers;	 // reserved and playing; stream_peer_added and _gone count
 	struct stream_rate rates[REGION_ROLE_COUNT][LEG_COUNT];
 	struct stream_quality quality; // its viewers'
+	struct stream_repair repair[LEG_COUNT];
 	struct stream_store *store;
 	struct stream *next;
 };

@@ -59,7 +59,7 @@ struct session {
 	uint64_t n_sent;		   // media and reports, when last looked
 	uint64_t sent_ms;		   // when that had last grown, or a keepalive went out
 	uint64_t reports_noted[LEG_COUNT]; // how many there were, when last looked
-	uint64_t resent_noted[LEG_COUNT], missed_noted[LEG_COUNT];
+	struct stream_repair repair_noted[LEG_COUNT];
 	bool first_noted[LEG_COUNT]; // the first packet's time
 	session_ready_cb ready_cb;
 	void *ready_arg;
@@ -112,6 +112,9 @@ void session_unweigh(struct session *);
 
 // session_quality.c
 void session_note_all(struct session_table *, uint64_t now_ms);
+// Its worker has let go of it: what it asked for since the last look.
+void session_note_last(struct session *);
+
 // A session was taken up: what was before has been noted.
 void session_note_taken(struct session *);
 

@@ -394,6 +394,52 @@ static void what_viewers_report_is_shown(void **state)
 		h, "millrace_viewer_first_packet_seconds_count{stream=\"cam\",leg=\"audio\"}", 0);
 }
 
+// Sums, which stay when a viewer goes, and no series a viewer.
+static void repair_is_summed_up(void **state)
+{
+	struct house *h = *state;
+	struct viewer *viewers[2];
+
+	for (int i = 0; i < 2; i++) {
+		struct region_peer_leg_state *l;
+
+		viewers[i] = viewer_play(h->stage);
+		l = &viewer_slot(viewers[i])->state.legs[LEG_VIDEO];
+		l->nacks = 3;
+		l->resent = 5;
+		l->resent_bytes = 6000;
+		l->missed[REGION_MISS_GONE] = 2;
+		l->missed[REGION_MISS_BUDGET] = 1;
+		l->plis = 4;
+		l->firs = 1;
+	}
+	session_tick(h->api.sessions, stage_now_ms() + 2000);
+	viewer_slot(viewers[0])->state.legs[LEG_VIDEO].nacks = 10; // since it was looked at
+	session_end(viewers[0]->session, SESSION_END_DELETE);
+	stage_pump(h->stage);
+	expect_shown(h, "millrace_viewer_nacks_total{stream=\"cam\",leg=\"video\"}", 13);
+	expect_shown(h, "millrace_viewer_nacks_total{stream=\"cam\",leg=\"audio\"}", 0);
+	expect_shown(h,
+		"millrace_viewer_repair_packets_total{stream=\"cam\",leg=\"video\",result="
+		"\"resent\"}",
+		10);
+	expect_shown(h,
+		"millrace_viewer_repair_packets_total{stream=\"cam\",leg=\"video\",result=\"too_"
+		"old\"}",
+		4);
+	expect_shown(h,
+		"millrace_viewer_repair_packets_total{stream=\"cam\",leg=\"video\",result=\"over_"
+		"budget\"}",
+		2);
+	expect_shown(h,
+		"millrace_viewer_repair_packets_total{stream=\"cam\",leg=\"video\",result=\"never_"
+		"sent\"}",
+		0);
+	expect_shown(h, "millrace_viewer_resent_bytes_total{stream=\"cam\",leg=\"video\"}", 12000);
+	expect_shown(h, "millrace_viewer_key_requests_total{stream=\"cam\",kind=\"pli\"}", 8);
+	expect_shown(h, "millrace_viewer_key_requests_total{stream=\"cam\",kind=\"fir\"}", 2);
+}
+
 static void full_rings_are_counted(void **state)
 {
 	struct house *h = *state;
@@ -470,6 +516,7 @@ int main(void)
 		TEST(counts_go_with_their_stream),
 		TEST(the_region_is_shown),
 		TEST(what_viewers_report_is_shown),
+		TEST(repair_is_summed_up),
 		TEST(full_rings_are_counted),
 		TEST(no_data_plane_is_shown_too),
 		TEST(it_tells_of_the_process),
