@@ -112,10 +112,21 @@ static json_t *describe(const struct stream_quality *q, enum leg_kind leg,
 {
 	double p50 = stream_quality_quantile(q, leg, kind, 0.5, now_ms);
 	double p95 = stream_quality_quantile(q, leg, kind, 0.95, now_ms);
+	uint64_t buckets[STREAM_QUALITY_BUCKETS_MAX];
+	json_t *up_to, *counts;
 
 	if (p50 < 0)
 		return json_null();
-	return json_pack("{s:f, s:f}", "p50", p50 * scale, "p95", p95 * scale);
+	add_up(q, leg, kind, now_ms, buckets);
+	up_to = json_array();
+	counts = json_array();
+	for (size_t i = 0; i <= scales[kind].n_bounds; i++) {
+		if (i < scales[kind].n_bounds)
+			json_array_append_new(up_to, json_real(scales[kind].bounds[i] * scale));
+		json_array_append_new(counts, json_integer((json_int_t)buckets[i]));
+	}
+	return json_pack("{s:f, s:f, s:o, s:o}", "p50", p50 * scale, "p95", p95 * scale, "up_to",
+		up_to, "counts", counts);
 }
 
 json_t *stream_quality_describe(const struct stream_quality *q, enum leg_kind leg, uint64_t now_ms)

@@ -1,6 +1,7 @@
 // The dashboard: streams and data plane, read once a second.
 import { apiKey, ask } from './credentials.js';
 import { age, bits, count, element, number } from './format.js';
+import { qualityCharts, qualityText } from './quality.js';
 
 const REFRESH_MS = 1000;
 const FETCH_TIMEOUT_MS = 4000;
@@ -113,21 +114,6 @@ function makeSpark() {
   return svg;
 }
 
-// What 19 of 20 viewers have at worst.
-function qualityText(stream) {
-  const legs = stream.quality ?? {};
-  const leg = legs.video?.loss_percent || legs.video?.first_packet_ms ? legs.video : legs.audio;
-  const parts = [
-    leg?.loss_percent && `${number(leg.loss_percent.p95, 1)} % lost`,
-    leg?.rtt_ms && `${number(leg.rtt_ms.p95, 0)} ms round trip`,
-    leg?.jitter_ms && `${number(leg.jitter_ms.p95, 0)} ms jitter`,
-    leg?.repair_missed_percent?.p95 > 0 && `${number(leg.repair_missed_percent.p95, 1)} % of repairs missed`,
-    leg?.first_packet_ms && `${number(leg.first_packet_ms.p95, 0)} ms to the first packet`,
-  ].filter(Boolean);
-
-  return parts.length ? `95 % of viewers have at most ${parts.join(', ')}` : '';
-}
-
 // Cards are kept and refilled, so that the keyboard's focus stays where it is.
 function makeCard(id) {
   const parts = {
@@ -135,6 +121,7 @@ function makeCard(id) {
     rate: element('p', { class: 'rate' }),
     legs: element('ul', { class: 'legs' }),
     source: element('p', { class: 'source' }),
+    charts: element('div', { class: 'charts' }),
     quality: element('p', { class: 'quality' }),
     spark: makeSpark(),
   };
@@ -146,6 +133,7 @@ function makeCard(id) {
     element('div', { class: 'card-graph' }, parts.spark, parts.rate),
     parts.source,
     parts.legs,
+    parts.charts,
     parts.quality);
   return parts;
 }
@@ -163,7 +151,8 @@ function fillCard(card, stream) {
   card.source.textContent = sourceText(stream);
   card.source.classList.toggle('warn', stream.source?.active === 'backup');
   card.legs.replaceChildren(...allLegs(stream).map(([kind, leg]) => legRow(kind, leg)));
-  card.quality.textContent = qualityText(stream);
+  card.charts.replaceChildren(...qualityCharts(stream.quality));
+  card.quality.textContent = qualityText(stream.quality);
   card.root.classList.toggle('silent', rate === 0);
   drawSpark(card.spark, values);
 }

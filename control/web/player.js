@@ -8,6 +8,7 @@
 //   stats()  a promise of a snapshot; its members are listed in stats.js
 import { apiKey, ask, viewerToken } from './credentials.js';
 import { bits, element, number } from './format.js';
+import { qualityCharts, qualityText } from './quality.js';
 import { rates, takeSnapshot } from './stats.js';
 import { WhepError, WhepSession } from './whep.js';
 
@@ -234,7 +235,7 @@ function statRows(s, rate) {
 }
 
 function showStats(s, rate) {
-  $('stats').replaceChildren(element('dl', {}, ...statRows(s, rate).map(([name, value, warn]) =>
+  $('numbers').replaceChildren(element('dl', {}, ...statRows(s, rate).map(([name, value, warn]) =>
     element('div', { class: warn ? 'warn' : '' }, element('dt', {}, name), element('dd', {}, value)))));
 }
 
@@ -286,8 +287,8 @@ async function sampleLoop() {
   }
 }
 
-// What the server knows about the source, e.g. that it sends reordered pictures. It tells those who
-// hold an API key and, where there is none, its own host; other viewers do without.
+// What the server knows about the source, e.g. that it sends reordered pictures, and what all viewers
+// report. It tells those who hold an API key and, where there is none, its own host; others do without.
 let sourceTimer = 0;
 
 // Which of two sources is shown; of one there is nothing to say.
@@ -295,6 +296,37 @@ function showSource(stream) {
   $('source').hidden = !stream.backup;
   $('source').textContent = stream.source?.active ?? '';
   $('source').className = `chip ${stream.source?.active === 'backup' ? 'warn' : ''}`;
+}
+
+function legLines(kind, leg) {
+  const problems = leg.problems ?? [];
+  const state = `${leg.state}, ${bits(leg.bitrate_bps ?? 0)}${problems.length ? '' : ', nothing wrong with it'}`;
+
+  return [
+    element('p', {}, element('span', {
+      class: `dot ${problems.length ? 'warn' : leg.state === 'up' ? 'good' : 'idle'}`,
+      'aria-hidden': 'true',
+    }), element('b', {}, kind), ` ${state}`),
+    ...problems.map((problem) => element('p', { class: 'problem' }, String(problem))),
+  ];
+}
+
+function showDetails(stream) {
+  const sources = [['', stream?.legs], ['backup ', stream?.backup?.legs]];
+  const legs = sources.flatMap(([whose, all]) => Object.entries(all ?? {})
+    .filter(([, leg]) => leg).map(([kind, leg]) => [whose + kind, leg]));
+  const charts = qualityCharts(stream?.quality);
+  const viewers = stream?.viewers === 1 ? 'One viewer' : `All ${number(stream?.viewers ?? 0, 0)} viewers`;
+
+  $('details').hidden = legs.length === 0;
+  $('details').replaceChildren(
+    element('h2', {}, 'What comes in'),
+    ...legs.flatMap(([kind, leg]) => legLines(kind, leg)),
+    ...(charts.length ? [
+      element('h2', {}, viewers),
+      element('div', { class: 'charts' }, ...charts),
+      element('p', { class: 'quality' }, qualityText(stream.quality)),
+    ] : []));
 }
 
 async function readSource() {
@@ -317,11 +349,13 @@ async function readSource() {
       .flatMap((leg) => (leg?.problems ?? []).map((problem) => whose + problem)));
 
     showSource(stream);
+    showDetails(stream);
     $('notice').textContent = problems.join(' · ');
     $('notice').title = problems.join('\n');
   } catch {
     $('notice').textContent = '';
     showSource({});
+    showDetails(null);
   }
 }
 

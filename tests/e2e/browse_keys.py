@@ -12,7 +12,7 @@ import time
 
 from viewer_chromium import console, open_browser, say
 
-PATIENCE_S = 15
+PATIENCE_S = 25
 
 
 class Unexpected(Exception):

@@ -2,10 +2,16 @@
 
 import os
 import re
+import sys
+import tempfile
 
-from host import VIEWER_NETNS, Process, check, wait_until
-from millrace import API_KEY, Edge, Encoder, Netns, request
+from host import EDGE_IP4, ROOT, VIEWER_NETNS, Process, check, wait_until
+from millrace import API_KEY, HTTP_PORT, Edge, Encoder, Netns, request
 from viewers import Chromium
+
+sys.path.append(os.path.join(ROOT, "tests", "quality"))
+
+from rig import Loss  # noqa: E402
 
 
 class PoorEncoder(Encoder):
@@ -72,3 +78,39 @@ class IngestLint:
                     chromium.result()
                 wait = edge.stream()["fanout_wait"]
                 check(wait["packets"] > 0 and wait["max_ms"] < 60, f"{wait}")
+
+
+class OperatorPages:
+    """Player page and dashboard tell an operator what is wrong with the source, and show in charts
+    what viewers report of the way to them."""
+
+    def run(self, context):
+        with Netns(), Edge(context.logs, context.build) as edge:
+            sdp = os.path.join(edge.run_dir, "source.sdp")
+            legs = edge.put_stream()["legs"]
+            with PoorEncoder(context.logs, legs, sdp, size="640x360", bits="900k"), \
+                    Loss(context.logs, context.build) as loss:
+                edge.put_stream(video={"sprop_parameter_sets": sprop(sdp)})
+                await_lint(edge, ["b_frames"], 20)
+                loss.of_thousand(20)
+                said = self.browse(context)
+                loss.of_thousand(0)
+        for page in ("player", "dashboard"):
+            check(any("B-frames" in line for line in said[page]), f"{page}: {said[page]}")
+            for chart in ("Loss:", "Round trip:", "Jitter:", "First packet:"):
+                check(any(line.startswith(chart) for line in said[page]), f"{page}: {said[page]}")
+
+    @staticmethod
+    def browse(context):
+        script = os.path.join(ROOT, "tests", "e2e", "browse_pages.py")
+        with tempfile.TemporaryDirectory(prefix="millrace-chromium.") as home:
+            browser = Process(
+                "browse-pages", ["/usr/bin/python3", "-u", script, "--home", home, "--shots",
+                                 context.logs, "--base", f"http://{EDGE_IP4}:{HTTP_PORT}", "--key",
+                                 API_KEY], context.logs, VIEWER_NETNS, lines=True)
+            try:
+                end = browser.next_event(120, lambda e: e["event"] in ("done", "failed"), "its end")
+                check(end["event"] == "done", f"{end}")
+                return end
+            finally:
+                browser.kill()

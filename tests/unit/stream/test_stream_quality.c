@@ -74,6 +74,18 @@ static void old_values_are_forgotten(void **state)
 	assert_int_equal(q.all[LEG_VIDEO][STREAM_QUALITY_LOSS].buckets[0], 4);
 }
 
+// Of a list that comes with the loss.
+static double sum_of(json_t *doc, const char *name)
+{
+	json_t *list = json_object_get(json_object_get(doc, "loss_percent"), name), *item;
+	double sum = 0;
+	size_t i;
+
+	json_array_foreach (list, i, item)
+		sum += json_number_value(item);
+	return sum;
+}
+
 static void the_api_has_null_for_nothing(void **state)
 {
 	json_t *doc = stream_quality_describe(&q, LEG_VIDEO, 1000);
@@ -86,6 +98,8 @@ static void the_api_has_null_for_nothing(void **state)
 	assert_true(json_real_value(json_object_get(json_object_get(doc, "loss_percent"), "p95")) >
 		    1.9);
 	assert_true(json_is_null(json_object_get(doc, "rtt_ms")));
+	assert_int_equal(sum_of(doc, "counts"), 1);
+	assert_true(sum_of(doc, "up_to") > 88.8 && sum_of(doc, "up_to") < 88.9);
 	json_decref(doc);
 }
 
