@@ -34,7 +34,8 @@ def _point(**changes):
 
 
 # A line: name, what is asked, "least" or "most", and how it is measured.
-#   ratio: packets/s of one point over the other's, in turns; single: a member of one run's JSON.
+#   ratio: packets/s of one point over the other's, in turns; single: a member of one run's JSON,
+#   which with --floor or --toll takes turns itself. seconds: of each turn, in place of the usual.
 SHOWS = (
     {"what": "AES-128-GCM, 1200 bytes, 5000 peers: fan-out over bare-cipher floor", "asked": 0.85,
      "sense": "least", "single": _point(), "options": ["--floor", "--rounds=3"],
@@ -53,6 +54,9 @@ SHOWS = (
     {"what": "latency p99, ingest receive to last peer's send, 1000 peers, half load, us",
      "asked": 2000, "sense": "most", "single": _point(peers=1000),
      "options": ["--load=0.5", "--latency"], "member": ("latency_us", "p99")},
+    {"what": "1000 peers that lose 2 % and ask for it: fall of the fan-out's rate beyond the share "
+             "that is resent", "asked": 0.05, "sense": "most", "single": _point(peers=1000),
+     "options": ["--nack=2", "--toll", "--rounds=15"], "seconds": 0.3, "member": ("toll", "over")},
     {"what": "data plane memory a peer, bytes", "asked": 4096, "sense": "most",
      "single": _point(), "options": [], "member": ("memory", "bytes_per_peer")},
 )

@@ -81,12 +81,18 @@ def show_ratio(options, line, testfan, progress):
     return median(ratios)
 
 
+def n_runs(options, line):
+    """What takes turns within one run has its median there."""
+    return 1 if {"--floor", "--toll"} & set(line.get("options", ())) else options.rounds
+
+
 def show_single(options, line, testfan, progress):
     outer, inner = line["member"]
     found = []
-    for _ in range(1 if "--floor" in line["options"] else options.rounds):
+    for _ in range(n_runs(options, line)):
         progress.step(line["what"])
-        found.append(testfan.run(line["single"], options.seconds, line["options"])[outer][inner])
+        seconds = line.get("seconds", options.seconds)
+        found.append(testfan.run(line["single"], seconds, line["options"])[outer][inner])
     return median(found)
 
 
@@ -101,8 +107,7 @@ def measure_shows(options, testfan, progress):
 
 
 def n_show_runs(options):
-    return sum(1 if "--floor" in line.get("options", ()) else options.rounds
-               for line in plan.SHOWS)
+    return sum(n_runs(options, line) for line in plan.SHOWS)
 
 
 def measure_delivery(options, progress):
