@@ -525,6 +525,27 @@ static void forged_and_replayed(void **state)
 	kit_viewer_fini(&viewer);
 }
 
+// A length that runs past the packet's end: nothing of it is read.
+static void longer_than_it_is(void **state)
+{
+	static const uint16_t words[] = { 4, 350, 0x3fff, 0xffff };
+	const uint32_t entry = (uint32_t)seq_of(5) << 16 | 0xffff;
+	uint8_t pkt[KIT_PKT_BYTES];
+
+	play(0, SRTP_PROFILE_GCM128, true);
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		uint16_t bytes = nack_write(pkt, leg_conf(LEG_VIDEO)->ssrc, &entry, 1);
+
+		put32(pkt + 8, 0x81cd0000u | words[i]);
+		say(0, pkt, bytes);
+		assert_int_equal(
+			kit.region.workers[0].drops[DROP_SRTCP_MALFORMED], (uint64_t)i + 1);
+	}
+	expect_nothing(0);
+	assert_int_equal(leg_state(LEG_VIDEO)->nacks, 0);
+	kit_viewer_fini(&viewer);
+}
+
 // A NACK without an entry, and feedback of other kinds.
 static void nothing_to_say(void **state)
 {
@@ -565,6 +586,7 @@ int main(void)
 		kit_test(new_packets_come_first),
 		kit_test(a_flood_costs_a_counter),
 		kit_test(forged_and_replayed),
+		kit_test(longer_than_it_is),
 		kit_test(nothing_to_say),
 	};
 

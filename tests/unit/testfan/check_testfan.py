@@ -103,6 +103,36 @@ def check_profile(testfan, profile):
                 yield f"{' '.join(own)}: {finding}"
 
 
+FLOOD_S = 1.0
+ATTENTION_A_SECOND = 4000  # fanout/repair.c
+
+
+def findings_of_flood(said):
+    """One viewer with a thousand NACKs a second gets what is looked at, and the rest is counted."""
+    repair, sum_of = said["repair"], said["sum"]
+    if repair["nacks"] < 1000 * FLOOD_S or sum_of["tx_packets"] < 30000 * FLOOD_S:
+        yield f"{STARVED}: {repair} {sum_of}"
+    if repair["missed"].get("too_many", 0) < repair["asked"] / 2:
+        yield f"looked at too much: {repair}"
+    if not 0 < repair["resent"] <= ATTENTION_A_SECOND * (said["seconds"] + 1):
+        yield f"resent too much: {repair}"
+    if set(sum_of["drops"]) - {"handoff_full", "overload"}:
+        yield f"somebody paid for it: {sum_of['drops']}"
+
+
+def check_flood(testfan):
+    own = ["--auto-start", "--json", f"--duration={FLOOD_S}", "--warmup=0.3", "--peers=2",
+           "--streams=2", "--rate=20000", "--size=200", "--nack=50"]
+    for left in reversed(range(TRIES)):
+        done = run(testfan, *own)
+        if done.returncode != 0:
+            return [f"{' '.join(own)}: status {done.returncode}: {done.stderr.strip()}"]
+        findings = list(findings_of_flood(json.loads(done.stdout)))
+        if not left or not all(finding.startswith(STARVED) for finding in findings):
+            break
+    return [f"{' '.join(own)}: {finding}" for finding in findings]
+
+
 COMMANDS = [
     ("set peers 0", "peers: expected 1 to 65536; found 0"),
     ("set profile aes", "profile: expected gcm128, gcm256, cm80; found aes"),
@@ -164,6 +194,7 @@ def check_prompt(testfan):
     if len(answers) < len(COMMANDS):
         yield f"{len(answers)} prompts: {done.stdout!r}"
     yield from check_toll(testfan)
+    yield from check_flood(testfan)
     for bad in (["--profile=x"], ["--peers=0"], ["--json"], ["--load=x"], ["word"], ["--cores=a"],
                 ["--nack=x"], ["--toll", "--nack=2"], ["--auto-start", "--toll"],
                 ["--auto-start", "--toll", "--nack=2", "--rate=9"]):
