@@ -69,6 +69,9 @@ struct pass {
 struct nack_worker {
 	const void *callback;
 	struct rte_ring *ring;
+	struct rte_mempool *pool;
+	struct rte_mbuf *staged[WORKER_BURST]; // worker: what it receives next
+	uint16_t n_staged;
 };
 
 struct nack {
@@ -434,13 +437,33 @@ void nack_read(const struct nack *n, struct nack_losses *out)
 
 // ---- making ------------------------------------------------------------------------------------
 
+// A NIC puts packets into its host's cache, and its driver writes the mbufs on the worker's core.
+// These come from another core, and are fetched a round before they are received.
+static void stage(struct nack_worker *w)
+{
+	w->n_staged = (uint16_t)rte_ring_sc_dequeue_burst(
+		w->ring, (void **)w->staged, WORKER_BURST, NULL);
+	for (uint16_t i = 0; i < w->n_staged; i++) {
+		const char *data = (char *)rte_mbuf_buf_addr(w->staged[i], w->pool) +
+				   RTE_PKTMBUF_HEADROOM;
+
+		rte_prefetch0(w->staged[i]);
+		rte_prefetch0(data);
+		rte_prefetch0(data + REGION_LINE_BYTES);
+	}
+}
+
 static uint16_t on_receive(uint16_t port_id, uint16_t queue, struct rte_mbuf *pkts[],
 	uint16_t n_pkts, uint16_t max_pkts, void *arg)
 {
 	struct nack_worker *w = arg;
 
-	return (uint16_t)(n_pkts + rte_ring_sc_dequeue_burst(w->ring, (void **)(pkts + n_pkts),
-					   (unsigned int)(max_pkts - n_pkts), NULL));
+	if (w->n_staged > max_pkts - n_pkts)
+		return n_pkts;
+	memcpy(pkts + n_pkts, w->staged, w->n_staged * sizeof(*pkts));
+	n_pkts = (uint16_t)(n_pkts + w->n_staged);
+	stage(w);
+	return n_pkts;
 }
 
 static int serve_worker(struct nack *n, uint16_t id)
@@ -450,6 +473,7 @@ static int serve_worker(struct nack *n, uint16_t id)
 	char name[RTE_RING_NAMESIZE];
 
 	snprintf(name, sizeof(name), "nack%u", id);
+	w->pool = n->pool;
 	w->ring = rte_ring_create(name, RING, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	if (!w->ring)
 		return -ENOMEM;
@@ -526,16 +550,17 @@ int nack_create(const struct edge *edge, const struct drive *drive, struct nack 
 	return rc;
 }
 
-static void release_worker(const struct nack *n, uint16_t id)
+static void release_worker(struct nack *n, uint16_t id)
 {
 	const struct port_queue *q = &n->ports->workers[id].rx[0];
-	const struct nack_worker *w = &n->workers[id];
+	struct nack_worker *w = &n->workers[id];
 	void *m;
 
 	if (w->callback) {
 		rte_eth_remove_rx_callback(q->port_id, q->queue, w->callback);
 		rte_free((void *)w->callback);
 	}
+	rte_pktmbuf_free_bulk(w->staged, w->n_staged);
 	while (w->ring && rte_ring_sc_dequeue(w->ring, &m) == 0)
 		rte_pktmbuf_free(m);
 	rte_ring_free(w->ring);
