@@ -221,11 +221,11 @@ static void fetch_viewer(const struct heard *h)
 	rte_prefetch0(&p->key_id);
 }
 
-static void fetch_state(const struct heard *h)
+static void fetch_state(const struct worker *w, const struct heard *h)
 {
 	struct region_peer_state *s = h->peer->state;
 
-	srtp_fetch_rtcp(h->peer->srtp);
+	srtp_fetch_rtcp(w->engine, h->peer->srtp);
 	fetch(s, offsetof(struct region_peer_state, legs));
 	fetch(&s->legs[LEG_VIDEO], sizeof(s->legs[LEG_VIDEO]));
 	rte_prefetch0(&s->rtx);
@@ -246,7 +246,7 @@ void feedback_serve(struct worker *w)
 		if (i < w->n_heard)
 			fetch_viewer(&w->heard[i]);
 		if (i >= AHEAD && i < w->n_heard + AHEAD)
-			fetch_state(&w->heard[i - AHEAD]);
+			fetch_state(w, &w->heard[i - AHEAD]);
 		if (i >= 2 * AHEAD)
 			read_packet(w, &w->heard[i - 2 * AHEAD]);
 	}

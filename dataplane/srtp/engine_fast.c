@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <intel-ipsec-mb.h>
 #include <openssl/crypto.h>
 
 #include "dataplane/mem/slab.h"
 #include "dataplane/srtp/priv/engine.h"
+#include "dataplane/srtp/priv/expanded.h"
 #include "dataplane/srtp/priv/mgr.h"
 #include "dataplane/srtp/priv/wire.h"
 
@@ -25,8 +25,7 @@ enum {
 	FAST_SHA1_BYTES = 20,
 	FAST_CM_TAG_BYTES = 10,
 	FAST_GCM_TAG_BYTES = 16,
-	// The library counts the bytes of a hash job in 16 bits; what fits a datagram fits there.
-	FAST_PKT_MAX_BYTES = 65507,
+	FAST_PKT_MAX_BYTES = 65507, // the library counts bytes to hash in 16 bits
 	// What GCM authenticates of an encrypted RTCP packet without encrypting it (RFC 7714 9.2).
 	FAST_RTCP_AAD_BYTES = SRTP_RTCP_CLEAR_BYTES + SRTP_RTCP_WORD_BYTES,
 };
@@ -38,8 +37,7 @@ struct fast_cm {
 	uint8_t outer[FAST_SHA1_BYTES];
 };
 
-// What sealing RTP reads stands together and expanded. RTCP is rare: its keys stay as derived and
-// are expanded for each packet, which keeps thousands of sessions small.
+// What sealing RTP reads stands together and expanded; keys of RTCP, which is rare, as derived.
 struct fast_session {
 	struct srtp_session base;
 	struct srtp_keys rtcp_local;
@@ -71,9 +69,9 @@ struct fast_burst {
 struct fast_engine {
 	struct srtp_engine base;
 	IMB_MGR *mgr;
-	IMB_MGR *once;		  // for keys that serve one packet
-	struct slab gcm_sessions; // the two sizes of session
-	struct slab cm_sessions;
+	IMB_MGR *once;			       // for keys that serve one packet
+	struct slab gcm_sessions, cm_sessions; // the two sizes of session
+	struct expanded opened;		       // GCM keys that SRTCP was opened with
 	struct fast_burst burst;
 	// Keys of the RTCP packet at hand; wiped when it is done.
 	_Alignas(FAST_LINE_BYTES) union {
@@ -82,9 +80,9 @@ struct fast_engine {
 	} rtcp;
 };
 
-static struct fast_engine *fast_engine_of(struct srtp_engine *engine)
+static struct fast_engine *fast_engine_of(const struct srtp_engine *engine)
 {
-	return (struct fast_engine *)engine;
+	return (struct fast_engine *)(uintptr_t)engine;
 }
 
 static struct fast_session *fast_session_of(struct srtp_session *s)
@@ -133,6 +131,7 @@ static void engine_free(struct fast_engine *e)
 		free_mb_mgr(e->once);
 	slab_fini(&e->gcm_sessions);
 	slab_fini(&e->cm_sessions);
+	expanded_fini(&e->opened);
 	explicit_bzero(e, sizeof(*e));
 	free(e);
 }
@@ -154,6 +153,8 @@ static int fast_create(struct srtp_engine **out)
 	if (ret == 0)
 		ret = mgr_create(true, &e->once);
 	if (ret == 0)
+		ret = expanded_init(&e->opened, session_size(SRTP_PROFILE_GCM128));
+	if (ret == 0)
 		*out = &e->base;
 	else
 		engine_free(e);
@@ -163,14 +164,6 @@ static int fast_create(struct srtp_engine **out)
 static void fast_destroy(struct srtp_engine *engine)
 {
 	engine_free(fast_engine_of(engine));
-}
-
-static void gcm_expand(IMB_MGR *mgr, uint16_t profile, const uint8_t *key, struct gcm_key_data *out)
-{
-	if (profile == SRTP_PROFILE_GCM256)
-		IMB_AES256_GCM_PRE(mgr, key, out);
-	else
-		IMB_AES128_GCM_PRE(mgr, key, out);
 }
 
 // HMAC's key block, xored with its pad and run through SHA-1 once (RFC 2104 4).
@@ -215,7 +208,7 @@ int srtp_fast_session_create(struct srtp_engine *engine, uint16_t profile,
 	s->rtcp_remote = *rtcp_remote;
 	memcpy(s->salt, rtp->salt, sizeof(s->salt));
 	if (srtp_is_gcm(profile))
-		gcm_expand(e->mgr, profile, rtp->key, &s->rtp.gcm);
+		mgr_expand_gcm(e->mgr, profile, rtp->key, &s->rtp.gcm);
 	else
 		cm_expand(e->mgr, rtp, &s->rtp.cm);
 	*out = &s->base;
@@ -249,6 +242,7 @@ static void fast_session_destroy(struct srtp_session *s)
 {
 	struct slab *slab = slab_of(fast_engine_of(s->engine), s->profile);
 
+	expanded_forget(&fast_engine_of(s->engine)->opened, s);
 	explicit_bzero(s, session_size(s->profile));
 	slab_put(slab, s);
 }
@@ -498,8 +492,9 @@ static int gcm_seal_rtcp(struct fast_engine *e, uint16_t profile, const uint8_t 
 	return 0;
 }
 
-static void gcm_decrypt_rtcp(struct fast_engine *e, uint16_t profile, const uint8_t *iv,
-	uint8_t *pkt, uint32_t tag_at, const uint8_t *word, uint8_t *tag)
+static void gcm_decrypt_rtcp(struct fast_engine *e, uint16_t profile,
+	const struct gcm_key_data *key, const uint8_t *iv, uint8_t *pkt, uint32_t tag_at,
+	const uint8_t *word, uint8_t *tag)
 {
 	uint8_t *text = pkt + SRTP_RTCP_CLEAR_BYTES;
 	uint32_t bytes = tag_at - SRTP_RTCP_CLEAR_BYTES;
@@ -509,19 +504,19 @@ static void gcm_decrypt_rtcp(struct fast_engine *e, uint16_t profile, const uint
 	memcpy(aad, pkt, SRTP_RTCP_CLEAR_BYTES);
 	memcpy(aad + SRTP_RTCP_CLEAR_BYTES, word, SRTP_RTCP_WORD_BYTES);
 	if (profile == SRTP_PROFILE_GCM256)
-		IMB_AES256_GCM_DEC(e->once, &e->rtcp.gcm, &ctx, text, text, bytes, iv, aad,
-			sizeof(aad), tag, FAST_GCM_TAG_BYTES);
+		IMB_AES256_GCM_DEC(e->once, key, &ctx, text, text, bytes, iv, aad, sizeof(aad), tag,
+			FAST_GCM_TAG_BYTES);
 	else
-		IMB_AES128_GCM_DEC(e->once, &e->rtcp.gcm, &ctx, text, text, bytes, iv, aad,
-			sizeof(aad), tag, FAST_GCM_TAG_BYTES);
+		IMB_AES128_GCM_DEC(e->once, key, &ctx, text, text, bytes, iv, aad, sizeof(aad), tag,
+			FAST_GCM_TAG_BYTES);
 	explicit_bzero(&ctx, sizeof(ctx));
 }
 
 // With E=0 all of the packet is associated data, the index word behind it and nothing is
 // encrypted (RFC 7714 9.3). The word moves up into the tag's place, where the library can read
 // both as one piece; the tag was taken out before.
-static int gcm_open_rtcp(
-	struct fast_engine *e, uint16_t profile, const uint8_t *salt, uint8_t *pkt, uint32_t bytes)
+static int gcm_open_rtcp(struct fast_engine *e, uint16_t profile, const struct gcm_key_data *key,
+	const uint8_t *salt, uint8_t *pkt, uint32_t bytes)
 {
 	uint32_t word_at = bytes - SRTP_RTCP_WORD_BYTES;
 	uint32_t tag_at = word_at - FAST_GCM_TAG_BYTES;
@@ -532,21 +527,13 @@ static int gcm_open_rtcp(
 	srtp_iv_gcm(salt, srtp_get_be32(pkt + 4), word & SRTP_RTCP_INDEX_MAX, iv);
 	memcpy(tag, pkt + tag_at, sizeof(tag));
 	if (word & SRTP_RTCP_E_FLAG) {
-		gcm_decrypt_rtcp(e, profile, iv, pkt, tag_at, pkt + word_at, expected);
+		gcm_decrypt_rtcp(e, profile, key, iv, pkt, tag_at, pkt + word_at, expected);
 	} else {
 		srtp_put_be32(pkt + tag_at, word);
-		gcm_encrypt(e->once, profile, &e->rtcp.gcm, iv, pkt, tag_at + SRTP_RTCP_WORD_BYTES,
-			pkt, 0, pkt, expected);
+		gcm_encrypt(e->once, profile, key, iv, pkt, tag_at + SRTP_RTCP_WORD_BYTES, pkt, 0,
+			pkt, expected);
 	}
 	return CRYPTO_memcmp(expected, tag, sizeof(tag)) == 0 ? 0 : -EBADMSG;
-}
-
-static void expand_rtcp(struct fast_engine *e, uint16_t profile, const struct srtp_keys *keys)
-{
-	if (srtp_is_gcm(profile))
-		gcm_expand(e->once, profile, keys->key, &e->rtcp.gcm);
-	else
-		cm_expand(e->mgr, keys, &e->rtcp.cm);
 }
 
 static int fast_seal_rtcp(
@@ -554,28 +541,48 @@ static int fast_seal_rtcp(
 {
 	struct fast_session *s = fast_session_of(session);
 	struct fast_engine *e = fast_engine_of(session->engine);
-	const uint8_t *salt = s->rtcp_local.salt;
+	const struct srtp_keys *keys = &s->rtcp_local;
 	int ret;
 
-	expand_rtcp(e, s->profile, &s->rtcp_local);
-	ret = srtp_is_gcm(s->profile) ? gcm_seal_rtcp(e, s->profile, salt, pkt, pkt_bytes, index)
-				      : cm_seal_rtcp(e, salt, pkt, pkt_bytes, index);
+	if (srtp_is_gcm(s->profile)) {
+		mgr_expand_gcm(e->once, s->profile, keys->key, &e->rtcp.gcm);
+		ret = gcm_seal_rtcp(e, s->profile, keys->salt, pkt, pkt_bytes, index);
+	} else {
+		cm_expand(e->mgr, keys, &e->rtcp.cm);
+		ret = cm_seal_rtcp(e, keys->salt, pkt, pkt_bytes, index);
+	}
 	explicit_bzero(&e->rtcp, sizeof(e->rtcp));
 	return ret;
+}
+
+static const struct gcm_key_data *opening_key(struct fast_engine *e, const struct fast_session *s)
+{
+	bool fresh;
+	struct gcm_key_data *key = expanded_get(&e->opened, s, &fresh);
+
+	if (fresh)
+		mgr_expand_gcm(e->once, s->profile, s->rtcp_remote.key, key);
+	return key;
 }
 
 static int fast_open_rtcp(struct srtp_session *session, uint8_t *pkt, uint16_t pkt_bytes)
 {
 	struct fast_session *s = fast_session_of(session);
 	struct fast_engine *e = fast_engine_of(session->engine);
-	const uint8_t *salt = s->rtcp_remote.salt;
+	const struct srtp_keys *keys = &s->rtcp_remote;
 	int ret;
 
-	expand_rtcp(e, s->profile, &s->rtcp_remote);
-	ret = srtp_is_gcm(s->profile) ? gcm_open_rtcp(e, s->profile, salt, pkt, pkt_bytes)
-				      : cm_open_rtcp(e, salt, pkt, pkt_bytes);
+	if (srtp_is_gcm(s->profile))
+		return gcm_open_rtcp(e, s->profile, opening_key(e, s), keys->salt, pkt, pkt_bytes);
+	cm_expand(e->mgr, keys, &e->rtcp.cm);
+	ret = cm_open_rtcp(e, keys->salt, pkt, pkt_bytes);
 	explicit_bzero(&e->rtcp, sizeof(e->rtcp));
 	return ret;
+}
+
+static void fast_fetch_rtcp(const struct srtp_engine *engine, const struct srtp_session *s)
+{
+	expanded_fetch(&fast_engine_of(engine)->opened, s);
 }
 
 const struct srtp_engine_ops srtp_engine_fast = {
@@ -589,4 +596,5 @@ const struct srtp_engine_ops srtp_engine_fast = {
 	.seal_rtp = fast_seal_rtp,
 	.seal_rtcp = fast_seal_rtcp,
 	.open_rtcp = fast_open_rtcp,
+	.fetch_rtcp = fast_fetch_rtcp,
 };

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "dataplane/abi/srtp_keys.h"
+
 int mgr_create(bool once, IMB_MGR **out)
 {
 	IMB_MGR *mgr = alloc_mb_mgr(0);
@@ -19,4 +21,12 @@ int mgr_create(bool once, IMB_MGR **out)
 	}
 	*out = mgr;
 	return 0;
+}
+
+void mgr_expand_gcm(IMB_MGR *mgr, uint16_t profile, const uint8_t *key, struct gcm_key_data *out)
+{
+	if (profile == SRTP_PROFILE_GCM256)
+		IMB_AES256_GCM_PRE(mgr, key, out);
+	else
+		IMB_AES128_GCM_PRE(mgr, key, out);
 }

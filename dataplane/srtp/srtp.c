@@ -85,8 +85,10 @@ int srtp_seal_rtcp(struct srtp_session *s, uint8_t *pkt, uint16_t pkt_bytes, uin
 }
 
 // The window, and behind it the keys as the fast engine has them.
-void srtp_fetch_rtcp(const struct srtp_session *s)
+void srtp_fetch_rtcp(const struct srtp_engine *engine, const struct srtp_session *s)
 {
+	if (engine->ops->fetch_rtcp)
+		engine->ops->fetch_rtcp(engine, s);
 	for (unsigned int off = 0; off < 256; off += 64)
 		__builtin_prefetch((const char *)s + off, 0, 3);
 }

@@ -81,7 +81,7 @@ int srtp_seal_rtcp(struct srtp_session *, uint8_t *pkt, uint16_t pkt_bytes, uint
 	uint16_t *out_bytes);
 
 // Fetch what opening reads, a little while before.
-void srtp_fetch_rtcp(const struct srtp_session *);
+void srtp_fetch_rtcp(const struct srtp_engine *, const struct srtp_session *);
 
 // Check for replay per sender SSRC, authenticate, then decrypt one SRTCP packet in place.
 // A packet with E=0 is authenticated and handed on as it is.

@@ -22,6 +22,8 @@ struct srtp_engine_ops {
 	int (*seal_rtcp)(struct srtp_session *, uint8_t *pkt, uint16_t pkt_bytes, uint32_t index);
 	// Return: 0; -EBADMSG tag, -ENOMEM. On failure the packet's bytes are undefined.
 	int (*open_rtcp)(struct srtp_session *, uint8_t *pkt, uint16_t pkt_bytes);
+	// Fetch what open_rtcp reads beside the session, and read nothing of it; NULL: nothing.
+	void (*fetch_rtcp)(const struct srtp_engine *, const struct srtp_session *);
 };
 
 struct srtp_engine {

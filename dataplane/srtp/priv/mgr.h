@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <intel-ipsec-mb.h>
 
@@ -10,3 +11,6 @@
 // out:    ended with free_mb_mgr; untouched on failure.
 // Return: 0; -ENOMEM, -ENOTSUP the library finds no code for this CPU or fails its self test.
 int mgr_create(bool once, IMB_MGR **out);
+
+// Expand a GCM key, for the code of this manager.
+void mgr_expand_gcm(IMB_MGR *, uint16_t profile, const uint8_t *key, struct gcm_key_data *out);
