@@ -17,6 +17,15 @@ PACKAGES_TEST=(
 	mmdebstrap
 	chromium chromium-driver python3-selenium python3-aiortc python3-aiohttp
 )
+# What images/build takes; and what it puts into the image besides PACKAGES_RUN.
+PACKAGES_IMAGE=(
+	mmdebstrap squashfs-tools mtools dosfstools fdisk e2fsprogs cpio zstd kmod python3-minimal
+	binutils openssl
+)
+PACKAGES_IMAGE_ROOT=(
+	systemd-sysv udev usr-is-merged systemd-timesyncd openssh-server fdisk e2fsprogs util-linux
+	procps less
+)
 PACKAGES_BENCH=(
 	python3-matplotlib
 )
@@ -46,7 +55,7 @@ packages_missing()
 	done
 }
 
-# packages_install GROUP...: group is build, demo, test or bench. One line of progress; the package
+# packages_install GROUP...: group is build, demo, test, image or bench. One line of progress; the package
 # manager is heard only when it fails.
 packages_install()
 {
