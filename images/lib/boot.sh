@@ -58,6 +58,8 @@ initrd_fill()
 	dpkg-deb --fsys-tarfile "$(one_deb 'busybox-static_*')" | tar -xO ./bin/busybox >"$tree/bin/busybox"
 	cp "$ROOT/images/initrd/init" "$tree/init"
 	ln -s busybox "$tree/bin/sh"
+	# Where the kernel looks for modprobe.
+	ln -s bin "$tree/sbin"
 	chmod 0755 "$tree/bin/busybox" "$tree/init"
 	while read -r name; do
 		modprobe -d "$WORK/root" -S "$KERNEL" --show-depends "$name" 2>/dev/null | awk '$1 == "insmod" { print $2 }' ||

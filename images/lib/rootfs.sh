@@ -100,7 +100,8 @@ rootfs_clean()
 	: >"$root/etc/machine-id"
 	rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt "$root"/var/log/* "$root"/run/* "$root"/tmp/* \
 		"$root"/var/lib/dbus "${root:?}"/boot/* "$root"/usr/share/{doc,man,info,locale,lintian} \
-		"$root"/etc/apt
+		"$root"/etc/apt "$root"/root/.ssh "$root"/usr/lib/udev/hwdb.{d,bin} "$root"/var/cache/debconf
+	rm -f "$root"/var/lib/dpkg/info/*.{symbols,templates,shlibs,triggers}
 	mkdir -p "$root/var/log/journal" "$root/var/lib/systemd"
 	# The days of the last change of a password are those of the build.
 	sed -i -E "s/^([^:]*:[^:]*:)[0-9]+:/\\1$((SOURCE_DATE_EPOCH / 86400)):/" "$root/etc/shadow"

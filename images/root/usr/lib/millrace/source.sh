@@ -158,7 +158,7 @@ mount_to_read()
 	mount -t "$2" -o ro,nosuid,nodev,noexec "$1" "$RUN/mount" 2>"$RUN/mount.log"
 }
 
-# take_files DEVICE TYPE FOLDER INTO: millrace.conf, and what lies beside it in millrace/.
+# take_files DEVICE TYPE FOLDER INTO: millrace.conf, and what lies beside it in millrace.d/.
 take_files()
 {
 	if ! mount_to_read "$1" "$2"; then
@@ -181,13 +181,13 @@ take_folder()
 		FAULT="it is damaged: its files are not those of its SHA256SUMS"
 	elif ! cp "$1/millrace.conf" "$2/millrace.conf" 2>/dev/null; then
 		FAULT="it is damaged: millrace.conf cannot be read"
-	elif [[ -d $1/millrace ]]; then
-		size=$(du -sk "$1/millrace" 2>/dev/null | cut -f 1)
-		if ((${size:-MAX_KIB + 1} > MAX_KIB || $(find "$1/millrace" -type f | wc -l) > MAX_FILES)); then
-			FAULT="millrace/ holds more than $MAX_FILES files or $MAX_KIB KiB"
+	elif [[ -d $1/millrace.d ]]; then
+		size=$(du -sk "$1/millrace.d" 2>/dev/null | cut -f 1)
+		if ((${size:-MAX_KIB + 1} > MAX_KIB || $(find "$1/millrace.d" -type f | wc -l) > MAX_FILES)); then
+			FAULT="millrace.d holds more than $MAX_FILES files or $MAX_KIB KiB"
 			return
 		fi
-		for name in "$1"/millrace/*; do
+		for name in "$1"/millrace.d/*; do
 			[[ -f $name && ! -L $name ]] || continue
 			cp "$name" "$2/files/" 2>/dev/null || FAULT="it is damaged: ${name##*/} cannot be read"
 		done
