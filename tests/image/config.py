@@ -1,0 +1,188 @@
+"""A node's configuration: which source counts, what is refused and with what the node comes up then."""
+
+import hashlib
+import os
+
+from shell import START, Node, check
+
+from machine import BUSY, GPU, NIC
+
+GOOD = f"[node]\nhostname = edge1\n[dataplane]\ndevice = {NIC}\naddresses = 192.0.2.5/24\ncores = 2-3\n"
+CONFIGURE = START + """
+configure
+echo "taken: ${TAKEN#"$HERE"/}"
+"""
+APPLY = START + "configure; apply_all\n"
+
+
+def configure(node, command_line="quiet"):
+    node.machine.tell("cmdline", command_line)
+    done = node.run(CONFIGURE)
+    check("taken: " in done.stdout, f"configure ended: {done.stdout} {done.stderr}")
+    said, taken = done.stdout.split("taken: ")
+    return said.strip().splitlines(), taken.strip()
+
+
+class Sources:
+    """The first that is there, alone; kept, and used when none is there any more."""
+
+    def run(self, programs):
+        words = f"quiet millrace.dataplane.device={NIC} \"millrace.node.hostname=from-words\""
+        with Node(programs) as node:
+            self.expect(node, "quiet", "none was given", "")
+            node.write("esp/millrace.conf", GOOD)
+            node.write("esp/millrace/a/vmlinuz", bytes(2 << 20))  # the slots' own
+            self.expect(node, "quiet", "millrace.conf on the EFI partition", "run/new")
+            self.expect(node, words, "kernel command line", "run/new")
+            node.write("drive/millrace.conf", GOOD)
+            node.write("drive/millrace.d/api.keys", "0123456789abcdef\n")
+            self.expect(node, words, "config drive", "run/new")
+            for name in ("drive", "esp"):
+                os.rename(node.at(name), node.at(f"no-{name}"))
+            self.expect(node, "quiet", "last good one, of", "state/node/good")
+            check(node.read("state/node/good/files/api.keys") == b"0123456789abcdef\n", "keys were not kept")
+
+    def expect(self, node, command_line, words, where):
+        said, taken = configure(node, command_line)
+        check(len(said) == 1 and words in said[0] and taken == where, f"{words}: {said}, {taken}")
+
+
+def sums(text):
+    return f"{hashlib.sha256(text.encode()).hexdigest()}  millrace.conf\n"
+
+
+DAMAGED = (
+    # words of the one line; files of the config drive
+    ("it is damaged: it cannot be mounted", {"broken": ""}),
+    ("it has no millrace.conf", {"readme": "x"}),
+    ("it is damaged: its files are not those", {"millrace.conf": GOOD[:-4], "SHA256SUMS": sums(GOOD)}),
+    ("it is damaged: millrace.conf is no text", {"millrace.conf": GOOD + "\0\1\2"}),
+    ("longer than 1024 KiB", {"millrace.conf": GOOD + "#" * (1 << 20)}),
+    ("more than 64 files", {"millrace.conf": GOOD, **{f"millrace.d/{i}": "x" for i in range(65)}}),
+    ('millrace.conf:1: no section is named "dataplan"', {"millrace.conf": "[dataplan]\ndevice = x\n"}),
+    ("millrace.conf:2:", {"millrace.conf": "[http]\nport = many\n"}),
+    ("there is no option hostnam", {"millrace.conf": "[node]\nhostnam = x\n"}),
+    ("[node] hostname: a b", {"millrace.conf": "[node]\nhostname = a b\n"}),
+    ("[node] ssh_key: rsa", {"millrace.conf": "[node]\nssh_key = rsa\n"}),
+    ("[node] kernel: quiet", {"millrace.conf": "[node]\nkernel = quiet\" init=/bin/sh\n"}),
+    ("no PCI device 0000:09:00.0 here; NICs are: " + NIC,
+     {"millrace.conf": GOOD.replace(NIC, "0000:09:00.0")}),
+    (f"{GPU} is no NIC", {"millrace.conf": GOOD.replace(NIC, GPU)}),
+    ("no core 4 here, but 0-3", {"millrace.conf": GOOD.replace("2-3", "3,4")}),
+    ("one core must be left", {"millrace.conf": GOOD.replace("2-3", "0-3")}),
+    ("too little memory on NUMA node 1: 1600 huge pages",
+     {"millrace.conf": GOOD.replace("[node]", "[node]\nhugepages = 1600")}),
+)
+
+
+class Damaged:
+    """One line, and the last good configuration or the defaults."""
+
+    def run(self, programs):
+        for words, files in DAMAGED:
+            with Node(programs) as node:
+                for name, text in files.items():
+                    node.write(f"drive/{name}", text)
+                # What stands further down does not count.
+                node.write("esp/millrace.conf", GOOD)
+                said, taken = configure(node)
+                check(len(said) == 1 and words in said[0] and "defaults are used" in said[0] and not taken,
+                      f"{words}: {said}, {taken}")
+                check(not os.path.exists(node.at("state/node/good")), f"{words}: kept all the same")
+                os.rename(node.at("drive"), node.at("other"))
+                configure(node)
+                os.rename(node.at("other"), node.at("drive"))
+                said, taken = configure(node)
+                check(len(said) == 1 and words in said[0] and "last good one" in said[0]
+                      and taken == "state/node/good", f"{words}, one before: {said}, {taken}")
+
+
+class NoIommu:
+    def run(self, programs):
+        with Node(programs) as node:
+            groups = node.at("machine/sys/kernel/iommu_groups")
+            os.rename(groups, groups + ".gone")
+            node.write("drive/millrace.conf", GOOD)
+            said, _ = configure(node)
+            check(len(said) == 1 and "no IOMMU" in said[0], f"{said}")
+
+
+class KeptWhole:
+    """The power fails while the configuration is kept: the one before holds, or the new one."""
+
+    def run(self, programs):
+        later = GOOD.replace("edge1", "edge2")
+        cuts = 0
+        while True:
+            with Node(programs) as node:
+                node.write("drive/millrace.conf", GOOD)
+                configure(node)
+                node.write("new/millrace.conf", later)
+                os.makedirs(node.at("new/files"))
+                keep = f"""TAKEN=$HERE/new; set -T; LEFT={cuts}
+                    trap '((LEFT-- > 0)) || kill -9 $$' DEBUG; keep_good; trap - DEBUG"""
+                done = node.run(START + keep)
+                text = node.read("state/node/good/millrace.conf").decode()
+                if done.returncode == 0:
+                    check(text == later, "the later one was not kept")
+                    break
+                check(text in (GOOD, later), f"cut {cuts}: {text}")
+            cuts += 1
+        check(cuts > 5, f"only {cuts} places to cut")
+
+
+class Applied:
+    """What follows from it in /etc and on the machine."""
+
+    def run(self, programs):
+        text = GOOD.replace("[node]\n", """[node]
+management = eth0
+address = 198.51.100.2/24
+gateway = 198.51.100.1
+dns = 198.51.100.3
+ssh_key = ssh-ed25519 AAAAC3Nza one
+ssh_key = ssh-ed25519 AAAAC3Nzb two
+kernel = mitigations=off
+""") + "exception_interface = mr0\n"
+        with Node(programs) as node:
+            node.write("drive/millrace.conf", text)
+            node.write("drive/millrace.d/api.keys", "0123456789abcdef\n")
+            done = node.run(APPLY)
+            check(done.returncode == 0, f"apply: {done.stdout} {done.stderr}")
+            self.has(node, "etc/hostname", "edge1\n")
+            self.has(node, "etc/millrace/api.keys", "0123456789abcdef")
+            self.has(node, "etc/millrace/millrace.conf", f"device = {NIC}")
+            check(b"hostname" not in node.read("etc/millrace/millrace.conf"), "[node] is the programs' too")
+            network = "etc/systemd/network/10-management.network"
+            for line in ("Name=eth0", "Address=198.51.100.2/24", "Gateway=198.51.100.1"):
+                self.has(node, network, line)
+            self.has(node, "etc/systemd/network/05-exception.network", "Name=mr0")
+            self.has(node, "etc/resolv.conf", "nameserver 198.51.100.3")
+            self.has(node, "etc/ssh/authorized_keys/root", "one\nssh-ed25519 AAAAC3Nzb two\n")
+            self.has(node, "etc/systemd/system.conf.d/millrace.conf", "CPUAffinity=0-1")
+            self.has(node, f"etc/driverctl.d/pci-{NIC}", "vfio-pci")
+            check(node.machine.read(f"devices/pci0000:00/{NIC}/driver_override") == "vfio-pci", "not overridden")
+            check(node.machine.read(f"devices/pci0000:00/{BUSY}/driver_override") == "(null)", "another NIC too")
+            check(node.machine.read(node.machine.pages_path(1)) == "160", "huge pages")
+            self.has(node, "run/words", "mitigations=off isolcpus=managed_irq,domain,2-3 nohz_full=2-3 "
+                                        "rcu_nocbs=2-3 irqaffinity=0-1\n")
+
+    def has(self, node, path, text):
+        check(text.encode() in node.read(path), f"{path} lacks {text}: {node.read(path)}")
+
+
+class Defaults:
+    """Without a configuration nobody can log in, and no NIC is taken."""
+
+    def run(self, programs):
+        with Node(programs) as node:
+            done = node.run(APPLY)
+            check(done.returncode == 0 and "defaults, no data plane" in done.stdout, f"{done.stdout} {done.stderr}")
+            check(node.read("etc/hostname") == b"millrace-012345\n", "host name")
+            for path in ("etc/ssh/authorized_keys/root", "etc/driverctl.d", "etc/millrace/millrace.conf"):
+                check(not os.path.exists(node.at(path)), f"{path} is there")
+            check(b"DHCP=yes" in node.read("etc/systemd/network/10-management.network"), "no DHCP")
+
+
+CASES = {"config-sources": Sources, "config-damaged": Damaged, "config-no-iommu": NoIommu,
+         "config-kept-whole": KeptWhole, "config-applied": Applied, "config-defaults": Defaults}

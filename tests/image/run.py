@@ -1,0 +1,88 @@
+#!/usr/bin/python3
+"""The appliance image: its shell logic here, and the image itself, built twice.
+
+usage: sudo tests/image/run.py [--list] [--results FILE] [--build DIR] [--output DIR] [CASE...]
+Prints "ok|FAIL|skip image/NAME (reason) time" for each; exit status 1 if one failed. The image that
+was built stays in DIR (default: build/image).
+"""
+
+import argparse
+import os
+import sys
+import time
+import traceback
+
+sys.dont_write_bytecode = True  # root shall leave no cache in the tree
+
+import built
+import config
+import slots
+from shell import ROOT, Failure
+
+CASES = {**config.CASES, **slots.CASES, **built.CASES}
+
+
+def run_case(case, options):
+    """Return verdict and reason."""
+    obstacle = built.obstacle() if case in built.CASES.values() else None
+    if obstacle:
+        return "skip", obstacle
+    try:
+        if case in built.CASES.values():
+            return "ok", case().run(options) or ""
+        case().run(options.programs)
+        return "ok", ""
+    except Failure as failure:
+        return "FAIL", str(failure)
+    except Exception:
+        traceback.print_exc()
+        return "FAIL", traceback.format_exc().strip().splitlines()[-1]
+
+
+def report(verdict, name, reason, seconds, results):
+    reason = " ".join(reason.split())[:400]
+    line = f"{verdict:4} image/{name}{f' ({reason})' if reason else ''} {seconds:.1f} s"
+    print(line, flush=True)
+    if results:
+        with open(results, "a") as file:
+            file.write(line + "\n")
+
+
+def programs_of(build):
+    """One folder with both programs, as a PATH has them."""
+    folder = os.path.join(build, "programs")
+    os.makedirs(folder, exist_ok=True)
+    for name in ("control", "dataplane"):
+        link = os.path.join(folder, f"millrace-{name}")
+        if not os.path.islink(link):
+            os.symlink(f"../{name}/millrace-{name}", link)
+    return folder
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--results", help="append the result lines to this file")
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser.add_argument("--output", default=os.path.join(ROOT, "build", "image"))
+    parser.add_argument("names", nargs="*", metavar="CASE")
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in CASES]
+    if unknown:
+        sys.exit(f"run.py: no case {', '.join(unknown)}; there are: {' '.join(CASES)}")
+    chosen = options.names or list(CASES)
+    if options.list:
+        print("\n".join(chosen))
+        return 0
+    options.programs = programs_of(os.path.abspath(options.build))
+    failed = 0
+    for name in chosen:
+        began = time.monotonic()
+        verdict, reason = run_case(CASES[name], options)
+        failed += verdict == "FAIL"
+        report(verdict, name, reason, time.monotonic() - began, options.results)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
