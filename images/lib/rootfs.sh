@@ -9,7 +9,7 @@ LEFT_OUT=(doc locale man info lintian bash-completion zsh bug)
 MASKED=(dpdk.service driverctl@.service e2scrub_reap.service e2scrub_all.timer fstrim.timer
 	dpkg-db-backup.timer systemd-logind.service getty@.service serial-getty@.service
 	console-getty.service getty-static.service systemd-networkd-wait-online.service
-	systemd-pstore.service systemd-rfkill.service systemd-rfkill.socket ssh.service
+	systemd-pstore.service systemd-rfkill.service systemd-rfkill.socket
 	systemd-hwdb-update.service systemd-update-done.service systemd-journal-catalog-update.service
 	ldconfig.service systemd-firstboot.service systemd-machine-id-commit.service
 	systemd-remount-fs.service systemd-update-utmp.service systemd-update-utmp-runlevel.service
@@ -66,6 +66,8 @@ rootfs_settle()
 	for unit in "${GENERATORS[@]}"; do
 		ln -sfn /dev/null "$root/etc/systemd/system-generators/systemd-$unit-generator"
 	done
+	# It would write into /root.
+	ln -sfn /dev/null "$root/etc/tmpfiles.d/provision.conf"
 	# The edge does not wait for the clock.
 	sed '/^Before=/d; s/^After=.*/After=millrace.target/; s/^WantedBy=.*/WantedBy=multi-user.target/' \
 		"$root/lib/systemd/system/systemd-timesyncd.service" \

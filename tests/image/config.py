@@ -97,6 +97,25 @@ class Damaged:
                       and taken == "state/node/good", f"{words}, one before: {said}, {taken}")
 
 
+class DriveCandidates:
+    """What is looked at for a config drive: neither our partitions nor a disk that has some."""
+
+    def run(self, programs):
+        with Node(programs) as node:
+            for name, size, named in (("vda", 9, ""), ("vda1", 9, "millrace-esp"), ("vda4", 9, "millrace-state"),
+                                      ("vda5", 9, "millrace-config"), ("sr0", 9, ""), ("sr1", 0, ""),
+                                      ("loop0", 9, ""), ("sdb", 9, ""), ("sdb1", 9, "data")):
+                home = f"block/{name.rstrip('12345')}/{name}" if named else f"block/{name}"
+                node.machine.put(f"{home}/size", str(size))
+                node.machine.put(f"{home}/uevent", f"PARTNAME={named}")
+                if named:
+                    node.machine.put(f"{home}/partition", name[-1])
+                node.machine.link(f"class/block/{name}", f"../../{home}")
+            done = node.run(START + "drive_candidates")
+            found = [os.path.basename(line) for line in done.stdout.split()]
+            check(found == ["sdb1", "sr0", "vda5"], f"{found} {done.stderr}")
+
+
 class NoIommu:
     def run(self, programs):
         with Node(programs) as node:
@@ -184,5 +203,5 @@ class Defaults:
             check(b"DHCP=yes" in node.read("etc/systemd/network/10-management.network"), "no DHCP")
 
 
-CASES = {"config-sources": Sources, "config-damaged": Damaged, "config-no-iommu": NoIommu,
+CASES = {"config-sources": Sources, "config-damaged": Damaged, "config-drive-candidates": DriveCandidates, "config-no-iommu": NoIommu,
          "config-kept-whole": KeptWhole, "config-applied": Applied, "config-defaults": Defaults}

@@ -20,9 +20,11 @@ apply_all()
 # put FILE MODE <TEXT: below /etc, with the folders it takes.
 put()
 {
-	mkdir -p "$ETC/$(dirname -- "$1")"
+	local folder=$ETC/$1
+	folder=${folder%/*}
+	[[ -d $folder ]] || mkdir -p "$folder"
 	cat >"$ETC/$1"
-	chmod "$2" "$ETC/$1"
+	[[ $2 == 0644 ]] || chmod "$2" "$ETC/$1"
 }
 
 # Without a configuration the image's own millrace.conf stands.
@@ -128,7 +130,7 @@ apply_pages()
 {
 	local node file got
 	((PAGES > 0)) || return 0
-	for node in $(pages_nodes); do
+	for node in $NODES; do
 		file=$(node_pages_file "$node")
 		[[ -e $file ]] || { say "this kernel offers no huge pages of 2 MiB" && return; }
 		(($(<"$file") >= PAGES)) || echo "$PAGES" >"$file"
@@ -141,15 +143,14 @@ apply_pages()
 # What can be had without another start: programs and interrupts stay off the workers' cores.
 apply_cores()
 {
-	local left cpu file
+	local cpu file
 	[[ -n $CORES ]] || return 0
-	left=$(cores_left)
 	put systemd/system.conf.d/millrace.conf 0644 <<-END
 		[Manager]
-		CPUAffinity=$left
+		CPUAffinity=$LEFT
 	END
 	for file in "$PROCFS"/irq/[0-9]*/smp_affinity_list; do
-		{ echo "$left" >"$file"; } 2>/dev/null || true
+		{ echo "$LEFT" >"$file"; } 2>/dev/null || true
 	done
 	for cpu in $(list_expand "$CORES"); do
 		echo "w /sys/devices/system/cpu/cpu$cpu/cpufreq/scaling_governor - - - - performance"
@@ -176,10 +177,8 @@ apply_device()
 # this one has come up healthy.
 apply_words()
 {
-	local words=${NODE[kernel]:-} left
-	if [[ -n $CORES ]]; then
-		left=$(cores_left)
-		words+=" isolcpus=managed_irq,domain,$CORES nohz_full=$CORES rcu_nocbs=$CORES irqaffinity=$left"
-	fi
+	local words=${NODE[kernel]:-}
+	[[ -z $CORES ]] ||
+		words+=" isolcpus=managed_irq,domain,$CORES nohz_full=$CORES rcu_nocbs=$CORES irqaffinity=$LEFT"
 	echo "$words" | xargs >"$RUN/words"
 }

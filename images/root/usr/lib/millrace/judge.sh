@@ -7,7 +7,9 @@ NODE_KEYS=" hostname management address gateway dns ntp ssh_key password_hash hu
 declare -A NODE=()
 DEVICE=     # [dataplane] device, where it is a PCI address
 CORES=
+LEFT=       # the cores that the workers do not get
 PAGES=
+NODES=      # NUMA nodes that the memory shall be on
 
 # judge FOLDER: sets FAULT to the first thing that is wrong.
 judge()
@@ -139,10 +141,10 @@ judge_cores()
 		FAULT="[dataplane] cores: there is no core $cpu here, but $(list_join <<<"$present")"
 		return
 	done
-	[[ -n $(cores_left) ]] || FAULT="[dataplane] cores: at least one core must be left to the kernel"
+	LEFT=$(cores_left)
+	[[ -n $LEFT ]] || FAULT="[dataplane] cores: at least one core must be left to the kernel"
 }
 
-# Those that the workers do not get.
 cores_left()
 {
 	comm -23 <(cpus_present | sort) <(list_expand "$CORES" | sort) | list_join
@@ -170,7 +172,8 @@ judge_pages()
 	memory=$(edge_value dataplane memory_mib)
 	# The data plane's memory, and a quarter for what the EAL cannot use.
 	PAGES=${NODE[hugepages]:-$((${memory:-256} * 5 / 8))}
-	for node in $(pages_nodes); do
+	NODES=$(pages_nodes)
+	for node in $NODES; do
 		total=$(node_memory_mib "$node" MemTotal)
 		((PAGES * 2 <= total * 3 / 4)) && continue
 		FAULT="too little memory on NUMA node $node: $PAGES huge pages are $((PAGES * 2)) MiB, and of"

@@ -83,14 +83,22 @@ source_drive()
 	local device
 	device=$(drive_wait) || return 1
 	FROM="config drive $device"
-	take_files "$device" "auto" . "$1"
+	if ! mount_to_read "$device" auto; then
+		FAULT="it is damaged: it cannot be mounted"
+		return
+	fi
+	take_folder "$RUN/mount" "$1"
+	umount "$RUN/mount"
 }
 
 # USB devices come when they like; nothing else is late here.
 drive_wait()
 {
 	local left=0 device
-	[[ ! -e $SYSFS/bus/usb/devices/usb1 ]] || left=15
+	if [[ -e $SYSFS/bus/usb/devices/usb1 ]]; then
+		modprobe -qa usb-storage uas sd_mod sr_mod 2>/dev/null
+		left=15
+	fi
 	while true; do
 		device=$(drive_find)
 		[[ -z $device ]] || { echo "$device" && return; }
@@ -101,8 +109,24 @@ drive_wait()
 
 drive_find()
 {
-	blkid -c /dev/null -o full 2>/dev/null | awk -F ': ' '
+	local devices
+	mapfile -t devices < <(drive_candidates)
+	((${#devices[@]} > 0)) || return 0
+	blkid -c /dev/null -o full "${devices[@]}" 2>/dev/null | awk -F ': ' '
 		/ (LABEL|LABEL_FATBOOT)="(MILLRACE|millrace)"/ || / PARTLABEL="millrace-config"/ { print $1; exit }'
+}
+
+# What may be one: no disk that is partitioned, and none of our own partitions.
+drive_candidates()
+{
+	local dir name parts
+	for dir in "$SYSFS"/class/block/*; do
+		name=${dir##*/}
+		parts=("$dir/$name"*)
+		[[ $name != @(loop|ram)* && ! -e ${parts[0]} && $(<"$dir/size") != 0 ]] || continue
+		[[ ! -e $dir/partition || $(<"$dir/uevent") != *PARTNAME=millrace-@(esp|root|state)* ]] || continue
+		echo "$DEV/$name"
+	done
 }
 
 source_cmdline()
@@ -137,39 +161,24 @@ source_esp()
 {
 	local device
 	device=$(partition millrace-esp) || return 1
-	esp_has_conf "$device" || return 1
-	FROM="millrace.conf on the EFI partition $device"
-	take_files "$device" vfat . "$1"
-}
-
-esp_has_conf()
-{
-	local status=1
-	mount_to_read "$1" vfat || return 1
-	[[ ! -e $RUN/mount/millrace.conf ]] || status=0
+	mount_to_read "$device" vfat || return 1
+	if [[ -e $RUN/mount/millrace.conf ]]; then
+		FROM="millrace.conf on the EFI partition $device"
+		take_folder "$RUN/mount" "$1"
+	fi
 	umount "$RUN/mount"
-	return $status
+	[[ -n $FROM ]]
 }
 
 mount_to_read()
 {
 	mkdir -p "$RUN/mount"
-	modprobe -qa vfat nls_ascii nls_cp437 nls_iso8859-1 isofs 2>/dev/null
+	modprobe -qa vfat nls_ascii nls_cp437 isofs 2>/dev/null
 	mount -t "$2" -o ro,nosuid,nodev,noexec "$1" "$RUN/mount" 2>"$RUN/mount.log"
 }
 
-# take_files DEVICE TYPE FOLDER INTO: millrace.conf, and what lies beside it in millrace.d/.
-take_files()
-{
-	if ! mount_to_read "$1" "$2"; then
-		FAULT="it is damaged: it cannot be mounted"
-		return
-	fi
-	take_folder "$RUN/mount/$3" "$4"
-	umount "$RUN/mount"
-}
-
-# take_folder FOLDER INTO. Read whole before anything is made of it.
+# take_folder FOLDER INTO: millrace.conf, and what lies beside it in millrace.d. Read whole before
+# anything is made of it.
 take_folder()
 {
 	local name size
