@@ -91,7 +91,8 @@ esp_room()
 {
 	local free
 	free=$(($(df --output=avail -B 1K "$ESP" | tail -n 1) * 1024))
-	free=$((free + $(cat "$ESP/millrace/$1/"* 2>/dev/null | wc -c)))
+	# None are there before the first update.
+	free=$((free + $({ cat "$ESP/millrace/$1/"* 2>/dev/null || true; } | wc -c)))
 	((free >= $(size_of vmlinuz) + $(size_of initrd) + 65536)) ||
 		die "disk full: the EFI partition has no room for the update's kernel"
 }

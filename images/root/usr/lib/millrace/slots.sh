@@ -149,5 +149,5 @@ verb_status()
 		echo "slot: none; started from the network"
 	fi
 	echo "configuration: $(<"$RUN/source")"
-	[[ ! -s $RUN/fault ]] || echo "configuration that was meant: $(<"$RUN/fault")"
+	[[ -z $(<"$RUN/fault") ]] || echo "configuration that was meant: $(<"$RUN/fault")"
 }
