@@ -41,6 +41,8 @@ class Sources:
                 os.rename(node.at(name), node.at(f"no-{name}"))
             self.expect(node, "quiet", "last good one, of", "state/node/good")
             check(node.read("state/node/good/files/api.keys") == b"0123456789abcdef\n", "keys were not kept")
+            for path in ("run/new", "state/node/good"):
+                check(os.stat(node.at(path)).st_mode & 0o077 == 0, f"{path}, where keys are, may be read by all")
 
     def expect(self, node, command_line, words, where):
         said, taken = configure(node, command_line)

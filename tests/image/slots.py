@@ -20,7 +20,7 @@ options isolcpus=1
 INSTALL = SLOTS + """
 set -euo pipefail
 uname() { echo x86_64; }
-slots_open install
+slots_open
 verb_install "$1"
 """
 # Bash tells before each command; at the one that CUT names, nothing more is done. Counted from the
@@ -117,7 +117,7 @@ class PowerCuts:
         while True:
             with Node(programs) as node:
                 fresh(node)
-                text = INSTALL.replace("slots_open install", cut_at(cuts, "slot_write") + "slots_open install")
+                text = INSTALL.replace("slots_open", cut_at(cuts, "slot_write") + "slots_open")
                 done = node.run(text, node.at("update"))
                 if done.returncode == 0:
                     break
@@ -140,7 +140,7 @@ class ConfirmCuts:
                 fresh(node)
                 os.rename(node.at(ENTRIES, "millrace-a-3.conf"), node.at(ENTRIES, "millrace-a-3+2-1.conf"))
                 node.write("run/words", "isolcpus=2-3\n")
-                done = node.run(f"{SLOTS}set -euo pipefail; slots_open confirm\n"
+                done = node.run(f"{SLOTS}set -euo pipefail; slots_open\n"
                                 f"{cut_at(cuts, 'slot_keep')}slot_keep\n")
                 texts = [node.read(f"{ENTRIES}/{name}").decode() for name in entries(node, "a")]
                 check(texts and all("options quiet millrace.slot=a" in text for text in texts),
@@ -209,6 +209,31 @@ class Signed:
             check(done.returncode == 0, f"signed: {done.stderr}")
 
 
+# The real esp_open, with a mount that tells when two would meet.
+TWO_AT_ONCE = """
+mount() { [[ ! -e $HERE/mounted ]] || touch "$HERE/met"; touch "$HERE/mounted"; }
+umount() { rm -f "$HERE/mounted"; }
+modprobe() { :; }
+slots_open
+for i in 1 2 3 4 5; do
+	( for n in 1 2 3; do esp_open ro; [[ -e $HERE/mounted ]] || touch "$HERE/met"; sleep 0.01; esp_close; done ) &
+done
+wait
+"""
+
+
+class OneAtATime:
+    """status, install and the service never have the EFI partition together."""
+
+    def run(self, programs):
+        text = "\n".join(line for line in SLOTS.splitlines() if not line.startswith("esp_"))
+        with Node(programs) as node:
+            fresh(node)
+            done = node.run(text + TWO_AT_ONCE)
+            check(done.returncode == 0, f"status {done.returncode}: {done.stderr}")
+            check(not os.path.exists(node.at("met")), "two had it at once")
+
+
 class GivenUp:
     """What the boot loader left of a slot that never came up."""
 
@@ -217,14 +242,15 @@ class GivenUp:
             fresh(node)
             os.rename(node.at(ENTRIES, "millrace-b-9.conf"), node.at(ENTRIES, "millrace-b-9+0-3.conf"))
             for slot, state in (("a", "good"), ("b", "failed")):
-                done = node.run(SLOTS + 'slots_open status; esp_open ro; slot_state "$1"', slot)
+                done = node.run(SLOTS + 'slots_open; esp_open ro; slot_state "$1"', slot)
                 if done.stdout.strip() != state:
                     raise Failure(f"slot {slot} is said to be {done.stdout} {done.stderr}")
             node.write("run/source", "defaults\n")
-            done = node.run(SLOTS + "slots_open status; verb_status")
+            done = node.run(SLOTS + "slots_open; verb_status")
             check("slot b: failed, millrace old" in done.stdout and "slot a: good, millrace old, runs now"
                   in done.stdout, f"status: {done.stdout} {done.stderr}")
 
 
 CASES = {"update": Install, "update-first": FirstInstall, "update-power-cuts": PowerCuts, "confirm-power-cuts": ConfirmCuts,
-         "update-refusals": Refusals, "update-signed": Signed, "update-given-up": GivenUp}
+         "update-refusals": Refusals, "update-signed": Signed, "update-given-up": GivenUp,
+         "one-at-a-time": OneAtATime}

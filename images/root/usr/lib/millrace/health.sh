@@ -19,7 +19,7 @@ verb_confirm()
 		if ((SECONDS - begin >= HEALTHY_S)); then
 			[[ -z $trial ]] || trial_failed
 			say "not serving after $HEALTHY_S s: millrace-doctor says what is missing"
-			exit 1
+			exit 3
 		fi
 		# As sleep, but without a process: the machine has other things to do now.
 		read -r -t 0.5 <>"$RUN/never" || true

@@ -11,9 +11,6 @@ ENTRIES=loader/entries
 slots_open()
 {
 	SLOT=$(cat "$RUN/slot" 2>/dev/null) || die "this system does not run from an image of millrace"
-	exec {SLOTS_LOCK}>"$RUN/lock"
-	flock -n "$SLOTS_LOCK" || [[ ${1:-} == status ]] || flock -w 300 "$SLOTS_LOCK" ||
-		die "another millrace-image is at work"
 }
 
 need_slot()
@@ -27,13 +24,17 @@ other_slot()
 	[[ $SLOT == a ]] && echo b || echo a
 }
 
-# esp_open ro|rw
+# esp_open ro|rw: one at a time, whoever else asks waits.
 esp_open()
 {
 	local device
+	exec {ESP_LOCK}>"$RUN/esp.lock"
+	flock -w 300 "$ESP_LOCK" || die "another millrace-image is at work"
 	device=$(partition millrace-esp) || die "there is no EFI partition"
 	ESP=$RUN/esp
 	mkdir -p "$ESP"
+	# One that was killed may have left it.
+	umount "$ESP" 2>/dev/null || true
 	modprobe -qa vfat nls_ascii nls_cp437 nls_iso8859-1 2>/dev/null || true
 	mount -t vfat -o "$1,umask=0077,nosuid,nodev,noexec" "$device" "$ESP" ||
 		die "the EFI partition $device cannot be mounted"
@@ -46,6 +47,7 @@ esp_close()
 	sync -f "$ESP"
 	umount "$ESP"
 	ESP=
+	exec {ESP_LOCK}>&-
 	trap - EXIT
 }
 

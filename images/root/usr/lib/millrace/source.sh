@@ -19,7 +19,8 @@ configure()
 {
 	local name
 	for name in drive cmdline esp; do
-		rm -rf "$RUN/new" && mkdir -p -m 0700 "$RUN/new/files"
+		# Keys may be among the files.
+		rm -rf "$RUN/new" && (umask 077 && mkdir -p "$RUN/new/files")
 		FROM=
 		"source_$name" "$RUN/new" || [[ -n $FROM ]] || continue
 		[[ -n $FAULT ]] || judge "$RUN/new"
@@ -68,7 +69,7 @@ keep_good()
 	! diff -rq "$TAKEN" "$dir/good" >/dev/null 2>&1 || return 0
 	[[ $(readlink -- "$dir/good") != good.1 ]] || next=good.2
 	rm -rf "${dir:?}/$next"
-	if cp -r "$TAKEN" "$dir/$next" && find "$dir/$next" -exec sync -- {} + &&
+	if (umask 077 && cp -r "$TAKEN" "$dir/$next") && find "$dir/$next" -exec sync -- {} + &&
 		ln -sfn "$next" "$dir/link.new" && mv -fT "$dir/link.new" "$dir/good"; then
 		sync_dir "$dir"
 	else
