@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2153 # ROOT is common.sh's
 # The root file system: Debian's packages, our programs, and what makes an appliance of it.
 # Sourced by images/build.
 

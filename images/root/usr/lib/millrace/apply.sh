@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2153 # others' variables
 # What follows from a configuration that was found good: /etc is written anew at each start, so that
 # nothing of an earlier one is left. Sourced after judge.sh.
 

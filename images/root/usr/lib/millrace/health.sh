@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2153 # others' variables
 # Whether the node serves, and what follows for the slot that it runs from. Sourced after slots.sh.
 
 HEALTHY_S=180
@@ -99,6 +100,7 @@ ready_status()
 		printf 'GET /readyz HTTP/1.0\r\n\r\n' |
 			timeout 5 openssl s_client -quiet -connect "$host:$port" 2>/dev/null | head -n 1
 	else
+		# shellcheck disable=SC2016 # the inner shell expands it
 		timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET /readyz HTTP/1.0\r\n\r\n" >&3 &&
 			head -n 1 <&3' "$host" "$port" 2>/dev/null
 	fi

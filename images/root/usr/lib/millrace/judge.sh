@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Whether a node's configuration can be used here: its text, and that this machine has what it asks
 # for. Changes nothing but FAULT and what it has read. Sourced after place.sh and hardware.sh.
+# shellcheck disable=SC2034 # read by those who source this
 
 NODE_KEYS=" hostname management address gateway dns ntp ssh_key password_hash hugepages kernel
 	update_key "
@@ -59,7 +60,7 @@ judge_node()
 		key=${BASH_REMATCH[1]}
 		value=${BASH_REMATCH[2]}
 		value=${value%"${value##*[![:space:]]}"}
-		if [[ $NODE_KEYS != *[[:space:]]$key[[:space:]]* ]]; then
+		if [[ $NODE_KEYS != *[[:space:]]"$key"[[:space:]]* ]]; then
 			FAULT="[node]: there is no option $key"
 			return
 		fi

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2153 # others' variables
 # The boot loader's entries on the EFI partition: loader/entries/millrace-SLOT-SERIAL.conf, and with
 # +LEFT or +LEFT-DONE behind the serial while the slot is on trial; systemd-boot counts these down,
 # and boots one with +0 only where there is nothing else. An entry is never changed in place: the

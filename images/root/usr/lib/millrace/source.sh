@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2153 # others' variables
 # Where the node's configuration comes from: the first of these that is there, alone.
 #   1. a config drive: file system labelled MILLRACE, or GPT partition named millrace-config
 #   2. the kernel command line: millrace.SECTION.KEY=VALUE

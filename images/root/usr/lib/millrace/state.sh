@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2153 # others' variables
 # The state partition: all that outlives a start, and nothing of it is in the image.
 # Sourced after place.sh.
 #   $STATE/node       identity, configuration that was good, keys
@@ -19,7 +20,7 @@ state_open()
 	else
 		STATE_KEPT=yes
 	fi
-	mkdir -p -m 0711 "$STATE/node"
+	[[ -d $STATE/node ]] || mkdir -m 0711 "$STATE/node"
 	state_bind millrace "$VAR/lib/millrace" 0750 millrace
 	state_bind systemd "$VAR/lib/systemd" 0755 root
 	state_bind journal "$VAR/log/journal" 2755 root
