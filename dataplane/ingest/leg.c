@@ -156,6 +156,13 @@ void leg_move(struct leg *leg, uint64_t seq_by, uint32_t ts_by, uint32_t frame_b
 	}
 }
 
+void leg_close_before(struct leg *leg, uint64_t seq)
+{
+	for (unsigned int i = 0; i < LEG_WINDOW; i++)
+		if ((int64_t)(output_of(leg, leg->norm->in_highest - i) - seq) < 0)
+			leg->seen |= 1ULL << i;
+}
+
 void leg_insert(struct leg *leg, struct leg_packet *p, uint64_t *out)
 {
 	assert(p->in_order && p->seq + 1 == leg->norm->next_seq);

@@ -115,6 +115,9 @@ int leg_accept(struct leg *, struct stream_clock *, const struct net_addr *from,
 // Give the leg's output other numbers, all by so much, modulo their size.
 void leg_move(struct leg *, uint64_t seq_by, uint32_t ts_by, uint32_t frame_by);
 
+// Nothing is let in any more that would have a number of the output before this one.
+void leg_close_before(struct leg *, uint64_t seq);
+
 // Make room in the output for one more packet before the one that was accepted last, in order.
 // p:   that packet, which gets the next number.
 // out: the number for the one before it.

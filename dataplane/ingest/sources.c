@@ -229,7 +229,6 @@ static void switch_leg(struct sources *s, enum leg_kind kind, uint32_t ts_by)
 {
 	struct leg *to = &s->legs[standing_by(s)][kind];
 	struct leg *from = &s->legs[s->state->active][kind];
-	uint64_t back;
 
 	swap_norm(&s->norm[kind], &s->spare[kind]);
 	to->norm = &s->norm[kind];
@@ -240,11 +239,9 @@ static void switch_leg(struct sources *s, enum leg_kind kind, uint32_t ts_by)
 		begin_leg(to, from);
 		return;
 	}
-	back = to->norm->next_seq - s->gop.packets[0].p.seq;
-	leg_move(to, seq_by(s, from->norm), ts_by, frame_by(s));
 	// What the first of it overtook would have numbers that were given.
-	if (back < LEG_WINDOW)
-		to->seen |= ~0ULL << back;
+	leg_close_before(to, s->gop.packets[0].p.seq);
+	leg_move(to, seq_by(s, from->norm), ts_by, frame_by(s));
 }
 
 void sources_switch(struct sources *s, enum region_switch why, uint64_t now_ns)

@@ -26,6 +26,7 @@ struct encoder {
 	uint32_t ts[LEG_COUNT];
 	uint32_t n; // pictures so far
 	bool dumb;  // sends no sound
+	bool bare;  // its key frames are given parameter sets
 };
 
 static struct {
@@ -44,13 +45,15 @@ static struct {
 	uint32_t last_frame[LEG_COUNT];
 	uint64_t last_ns[LEG_COUNT];
 	bool any[LEG_COUNT];
+	bool led; // by sets: the next packet is of the same picture
 	unsigned int n_keys, n_out;
 } t;
 
 static void take_output(enum leg_kind leg, const struct leg_packet *p)
 {
-	if (t.any[leg]) {
+	if (t.any[leg])
 		assert_int_equal(p->seq, t.next_seq[leg]);
+	if (t.any[leg] && !t.led) {
 		assert_true((int32_t)(p->ts - t.last_ts[leg]) > 0);
 		assert_int_equal(p->frame, t.last_frame[leg] + 1);
 	}
@@ -58,6 +61,7 @@ static void take_output(enum leg_kind leg, const struct leg_packet *p)
 	t.next_seq[leg] = p->seq + 1;
 	t.last_ts[leg] = p->ts;
 	t.last_frame[leg] = p->frame;
+	t.led = p->params;
 	t.last_ns[leg] = t.now_ns;
 	t.n_keys += p->key;
 	t.n_out++;
@@ -81,6 +85,31 @@ static void switch_if_due(void)
 	feed_kept();
 }
 
+// As the worker does with what a leg accepted.
+static void forward(const struct encoder *e, enum leg_kind kind, const struct leg_packet *p,
+	const uint8_t *payload)
+{
+	bool plays = t.state.active == e->role;
+
+	if (plays && t.sources->feeding && kind == LEG_VIDEO)
+		assert_int_equal(gop_append(&t.sources->gop, p, payload), 0);
+	else if (plays)
+		take_output(kind, p);
+	else if (kind == LEG_VIDEO && !t.sources->feeding)
+		gop_put(&t.sources->gop, p, payload);
+}
+
+static void add_sets(const struct encoder *e, struct leg_packet *key, const uint8_t *payload)
+{
+	struct leg_packet sets = *key;
+
+	leg_insert(&t.legs[e->role][LEG_VIDEO], key, &sets.seq);
+	key->begins = false;
+	sets.key = false;
+	sets.params = true;
+	forward(e, LEG_VIDEO, &sets, payload);
+}
+
 static void give(struct encoder *e, enum leg_kind kind)
 {
 	uint8_t pkt[15] = { 0x80, 96 };
@@ -98,12 +127,9 @@ static void give(struct encoder *e, enum leg_kind kind)
 	if (leg_accept(&t.legs[e->role][kind], plays ? &t.clock : &t.sources->spare_clock, &from,
 		    pkt, sizeof(pkt), 1200, t.now_ns, &p, &changes) < 0)
 		return;
-	if (plays && t.sources->feeding && kind == LEG_VIDEO)
-		assert_int_equal(gop_append(&t.sources->gop, &p, pkt + 12), 0);
-	else if (plays)
-		take_output(kind, &p);
-	else if (kind == LEG_VIDEO && !t.sources->feeding)
-		gop_put(&t.sources->gop, &p, pkt + 12);
+	if (e->bare && p.key && p.in_order)
+		add_sets(e, &p, pkt + 12);
+	forward(e, kind, &p, pkt + 12);
 	if (!plays && p.opens)
 		switch_if_due();
 }
@@ -215,6 +241,25 @@ static void backup_takes_over_from_a_silent_primary(void **state)
 	}
 	play(BACKUP, 300);
 	assert_int_equal(n_switches(), 1);
+}
+
+// What came before the first picture of a backup, and was overtaken by it, has no number left.
+static void overtaken_by_the_first_is_late(void **state)
+{
+	struct encoder *e = &t.encoders[REGION_BACKUP];
+	struct encoder late;
+
+	e->bare = true;
+	play(BOTH, 119);
+	late = *e;
+	e->seq[LEG_VIDEO]++; // the picture before its key frame is on its way
+	play(PRIMARY, 1);
+	play(BOTH, 1);
+	play(BACKUP, 9);
+	assert_int_equal(t.state.active, REGION_BACKUP);
+	assert_false(t.sources->feeding);
+	give(&late, LEG_VIDEO);
+	assert_int_equal(t.states[REGION_BACKUP][LEG_VIDEO].drops[DROP_INGEST_LATE], 1);
 }
 
 // A backup without a picture has to wait for one; then it needs nobody to ask.
@@ -355,6 +400,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(backup_takes_over_from_a_silent_primary),
+		test(overtaken_by_the_first_is_late),
 		test(backup_without_a_key_frame_waits),
 		test(silent_sound_is_silence),
 		test(sound_may_come_with_the_backup),
