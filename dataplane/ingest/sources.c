@@ -7,6 +7,7 @@
 enum {
 	NS_PER_MS = 1000000,
 	STALE_MS = 2000, // pictures that ended so long ago are not shown
+	SAME_LINE_S = 5, // two sources' instants are not farther apart than by their delays
 };
 
 static enum region_role standing_by(const struct sources *s)
@@ -147,17 +148,22 @@ static void swap_norm(struct region_leg_norm *a, struct region_leg_norm *b)
 	memcpy(b, kept, bytes);
 }
 
+// The timestamp at CLOCK_MONOTONIC zero, as the newest packet has it.
+static uint32_t arrival_zero(const struct region_leg_norm *n, enum leg_kind leg)
+{
+	return n->last_ts - leg_clock_span(leg, (int64_t)n->last_out_ns);
+}
+
 // The output's timestamp at CLOCK_MONOTONIC zero, though nothing may be known of its clock.
 static uint32_t output_zero(const struct sources *s, enum leg_kind leg, uint64_t now_ns)
 {
 	const struct leg *legs = s->legs[s->state->active];
 	const bool present[LEG_COUNT] = { legs[LEG_VIDEO].present, legs[LEG_AUDIO].present };
-	const struct region_leg_norm *n = &s->norm[leg];
 	uint32_t zero;
 
 	if (stream_clock_zero(s->clock, leg, present, now_ns, &zero) == 0)
 		return zero;
-	return n->last_ts - leg_clock_span(leg, (int64_t)n->last_out_ns);
+	return arrival_zero(&s->norm[leg], leg);
 }
 
 // How far the timestamps of the one that stands by are moved, so that both sources' instants meet.
@@ -171,6 +177,30 @@ static uint32_t moved_by(const struct sources *s, enum leg_kind leg, uint64_t no
 		stream_clock_zero(&s->spare_clock, leg, present, now_ns, &zero) < 0)
 		return 0;
 	return output_zero(s, leg, now_ns) - zero;
+}
+
+// Whether it is far from what the packets themselves say: then a source reports what is not so.
+static bool misled(const struct sources *s, enum leg_kind leg, uint32_t ts_by)
+{
+	uint32_t by_arrival = arrival_zero(&s->norm[leg], leg) - arrival_zero(&s->spare[leg], leg);
+	int32_t most = (int32_t)(SAME_LINE_S * leg_clock_hz(leg));
+	int32_t off = (int32_t)(ts_by - by_arrival);
+
+	return s->norm[leg].has_output && s->spare[leg].has_output && (off > most || off < -most);
+}
+
+static void line_up(const struct sources *s, uint64_t now_ns, uint32_t ts_by[LEG_COUNT])
+{
+	bool lies = false;
+
+	for (int leg = 0; leg < LEG_COUNT; leg++) {
+		ts_by[leg] = moved_by(s, leg, now_ns);
+		lies |= misled(s, leg, ts_by[leg]);
+	}
+	for (int leg = 0; lies && leg < LEG_COUNT; leg++)
+		if (s->norm[leg].has_output && s->spare[leg].has_output)
+			ts_by[leg] = arrival_zero(&s->norm[leg], leg) -
+				     arrival_zero(&s->spare[leg], leg);
 }
 
 // What is kept must lie behind what was sent: else both legs are moved on alike.
@@ -251,8 +281,7 @@ void sources_switch(struct sources *s, enum region_switch why, uint64_t now_ns)
 
 	if (now_ns - s->spare[LEG_VIDEO].last_out_ns > STALE_MS * (uint64_t)NS_PER_MS)
 		gop_clear(&s->gop);
-	for (int leg = 0; leg < LEG_COUNT; leg++)
-		ts_by[leg] = moved_by(s, leg, now_ns);
+	line_up(s, now_ns, ts_by);
 	keep_ahead(s, ts_by);
 	for (int leg = 0; leg < LEG_COUNT; leg++)
 		switch_leg(s, leg, ts_by[leg]);

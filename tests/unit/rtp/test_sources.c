@@ -262,6 +262,21 @@ static void overtaken_by_the_first_is_late(void **state)
 	assert_int_equal(t.states[REGION_BACKUP][LEG_VIDEO].drops[DROP_INGEST_LATE], 1);
 }
 
+// What a source reports of its sound, an hour off, would silence the other's for so long.
+static void sound_goes_on_behind_a_liar(void **state)
+{
+	const uint64_t ntp = 3900000000ULL << 32;
+
+	play(BOTH, 200);
+	stream_clock_report(&t.clock, LEG_VIDEO, t.last_ts[LEG_VIDEO], ntp, t.now_ns);
+	stream_clock_report(
+		&t.clock, LEG_AUDIO, t.last_ts[LEG_AUDIO] - 3600u * AUDIO_HZ, ntp, t.now_ns);
+	play(BACKUP, 20);
+	assert_int_equal(t.state.active, REGION_BACKUP);
+	assert_in_range(t.now_ns - t.last_ns[LEG_AUDIO], 0, FRAME_MS * MS_NS);
+	assert_in_range(t.now_ns - t.last_ns[LEG_VIDEO], 0, FRAME_MS * MS_NS);
+}
+
 // A backup without a picture has to wait for one; then it needs nobody to ask.
 static void backup_without_a_key_frame_waits(void **state)
 {
@@ -401,6 +416,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(backup_takes_over_from_a_silent_primary),
 		test(overtaken_by_the_first_is_late),
+		test(sound_goes_on_behind_a_liar),
 		test(backup_without_a_key_frame_waits),
 		test(silent_sound_is_silence),
 		test(sound_may_come_with_the_backup),
