@@ -89,10 +89,10 @@ static const struct leg_row leg_rows[] = {
 	LEG_ROW(restarts, "millrace_leg_restarts_total", "Times that the encoder began anew."),
 };
 
-typedef void (*leg_cb)(FILE *, const struct metric *, const struct stream *, enum leg_kind,
+typedef void (*leg_cb)(FILE *, const struct metric *, const struct stream *, const char *leg,
 	const struct region_leg_state *, size_t offset);
 
-// Call cb for each leg that stands in the region.
+// Call cb for each leg that stands in the region, a backup's too.
 static void each_leg(
 	const struct api *api, FILE *out, const struct metric *m, leg_cb cb, size_t offset)
 {
@@ -100,43 +100,47 @@ static void each_leg(
 	for (const struct stream *s = stream_first(api->streams); s; s = s->next) {
 		const struct region_stream *shared = stream_shared(s);
 
-		for (int leg = 0; shared && leg < LEG_COUNT; leg++)
-			if (s->want.legs[leg].present)
-				cb(out, m, s, leg, &shared->legs[leg], offset);
+		for (int i = 0; shared && i < REGION_ROLE_COUNT * LEG_COUNT; i++) {
+			enum region_role role = i / LEG_COUNT;
+			enum leg_kind leg = i % LEG_COUNT;
+
+			if (stream_leg_of(s, role, leg)->present)
+				cb(out, m, s, stream_leg_name(role, leg),
+					stream_leg_state(shared, role, leg), offset);
+		}
 	}
 }
 
-static void write_count(FILE *out, const struct metric *m, const struct stream *s,
-	enum leg_kind leg, const struct region_leg_state *state, size_t offset)
+static void write_count(FILE *out, const struct metric *m, const struct stream *s, const char *leg,
+	const struct region_leg_state *state, size_t offset)
 {
 	uint64_t count;
 
 	memcpy(&count, (const char *)state + offset, sizeof(count));
-	exposition_count(out, m, METRIC_VALUES(s->id, leg_name(leg)), count);
+	exposition_count(out, m, METRIC_VALUES(s->id, leg), count);
 }
 
-static void write_up(FILE *out, const struct metric *m, const struct stream *s, enum leg_kind leg,
+static void write_up(FILE *out, const struct metric *m, const struct stream *s, const char *leg,
 	const struct region_leg_state *state, size_t offset)
 {
-	exposition_count(out, m, METRIC_VALUES(s->id, leg_name(leg)), state->up != 0);
+	exposition_count(out, m, METRIC_VALUES(s->id, leg), state->up != 0);
 }
 
 // Those that happened: most reasons cannot befall a leg.
-static void write_drops(FILE *out, const struct metric *m, const struct stream *s,
-	enum leg_kind leg, const struct region_leg_state *state, size_t offset)
+static void write_drops(FILE *out, const struct metric *m, const struct stream *s, const char *leg,
+	const struct region_leg_state *state, size_t offset)
 {
 	for (unsigned int reason = 0; reason < DROP_COUNT; reason++)
 		if (state->drops[reason])
-			exposition_count(out, m,
-				METRIC_VALUES(s->id, leg_name(leg), drop_name(reason)),
+			exposition_count(out, m, METRIC_VALUES(s->id, leg, drop_name(reason)),
 				state->drops[reason]);
 }
 
-static void write_lint(FILE *out, const struct metric *m, const struct stream *s, enum leg_kind leg,
+static void write_lint(FILE *out, const struct metric *m, const struct stream *s, const char *leg,
 	const struct region_leg_state *state, size_t offset)
 {
 	for (unsigned int reason = 0; reason < LINT_COUNT; reason++)
-		exposition_count(out, m, METRIC_VALUES(s->id, leg_name(leg), lint_name(reason)),
+		exposition_count(out, m, METRIC_VALUES(s->id, leg, lint_name(reason)),
 			state->lint >> reason & 1);
 }
 

@@ -148,6 +148,9 @@ const struct stream_leg_want *stream_leg_of(const struct stream *, enum region_r
 const struct region_leg_state *stream_leg_state(
 	const struct region_stream *, enum region_role, enum leg_kind);
 
+// Return: "video", "audio", "backup.video", "backup.audio".
+const char *stream_leg_name(enum region_role, enum leg_kind);
+
 // Return: "primary", "backup"; and of a pick "auto", "primary", "backup".
 const char *stream_role_name(enum region_role);
 const char *stream_pick_name(enum region_pick);

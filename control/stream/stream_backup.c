@@ -33,6 +33,11 @@ const struct region_leg_state *stream_leg_state(
 	return role == REGION_BACKUP ? &shared->backup[leg] : &shared->legs[leg];
 }
 
+const char *stream_leg_name(enum region_role role, enum leg_kind leg)
+{
+	return stream_want_leg_name((role == REGION_BACKUP ? LEG_COUNT : 0) + (int)leg);
+}
+
 const char *stream_role_name(enum region_role role)
 {
 	return role == REGION_BACKUP ? "backup" : "primary";

@@ -369,6 +369,37 @@ static void the_region_is_shown(void **state)
 	expect_shown(h, "millrace_flow_rules_refused_total{port=\"e\\\"?\"}", 12);
 }
 
+// A backup that is not there is seen before it is needed.
+static void a_backup_has_its_series(void **state)
+{
+	struct house *h = *state;
+	struct region *region = link_region(h->api.link);
+	struct region_leg_state *legs = region->streams[h->stage->stream->slot].backup;
+	struct stream_want want = h->stage->stream->want;
+	char error[STREAM_ERROR_MAX];
+	bool existed;
+
+	expect_shown(h, "millrace_leg_up{stream=\"cam\",leg=\"backup.video\"}", -1);
+	want.backup.present = true;
+	memcpy(want.backup.legs, want.legs, sizeof(want.legs));
+	for (int leg = 0; leg < LEG_COUNT; leg++)
+		want.backup.legs[leg].port = 0;
+	assert_int_equal(
+		stream_set(h->stage->streams, "cam", &want, NULL, NULL, &existed, error), 0);
+	stage_pump(h->stage);
+	legs[LEG_VIDEO].packets = 5;
+	legs[LEG_AUDIO].up = 1;
+	legs[LEG_AUDIO].lint = 1u << LINT_CLOCK_DRIFT;
+	expect_shown(h, "millrace_leg_up{stream=\"cam\",leg=\"backup.video\"}", 0);
+	expect_shown(h, "millrace_leg_up{stream=\"cam\",leg=\"backup.audio\"}", 1);
+	expect_shown(h, "millrace_leg_packets_total{stream=\"cam\",leg=\"backup.video\"}", 5);
+	expect_shown(h, "millrace_leg_packets_total{stream=\"cam\",leg=\"video\"}", 0);
+	expect_shown(h,
+		"millrace_stream_lint{stream=\"cam\",leg=\"backup.audio\",reason=\"clock_"
+		"drift\"}",
+		1);
+}
+
 // One histogram of all viewers, whoever they are.
 static void what_viewers_report_is_shown(void **state)
 {
@@ -515,6 +546,7 @@ int main(void)
 		TEST(a_leg_fails_only_its_viewers),
 		TEST(counts_go_with_their_stream),
 		TEST(the_region_is_shown),
+		TEST(a_backup_has_its_series),
 		TEST(what_viewers_report_is_shown),
 		TEST(repair_is_summed_up),
 		TEST(full_rings_are_counted),
