@@ -8,6 +8,10 @@
 
 enum {
 	FEED_A_LOOP = 256,
+	// For so long what was kept waits for what went before it, so that none of it is dropped:
+	// all that comes leans on it. A worker that is behind for longer is behind with all it has.
+	FEED_WAITS_MS = 2000,
+	NS_PER_MS = 1000000,
 };
 
 static void tell_switch(struct worker *w, uint16_t slot)
@@ -74,15 +78,24 @@ static void send_kept(struct worker *w, uint16_t slot, struct rte_mbuf *m,
 	intake_gather(w, m, slot, LEG_VIDEO, 0, p);
 }
 
+static unsigned int feed_room(const struct worker *w, uint16_t slot)
+{
+	const struct sources *both = w->streams[slot].sources;
+
+	if (w->now_ns - both->feed_ns > FEED_WAITS_MS * (uint64_t)NS_PER_MS)
+		return FEED_A_LOOP;
+	return RTE_MIN(lane_room(w, slot), (uint32_t)FEED_A_LOOP);
+}
+
 static unsigned int feed_stream(struct worker *w, uint16_t slot)
 {
+	unsigned int n, most = feed_room(w, slot);
 	struct sources *both = w->streams[slot].sources;
 	const struct leg_packet *p;
 	const uint8_t *payload;
 	struct rte_mbuf *m;
-	unsigned int n;
 
-	for (n = 0; n < FEED_A_LOOP; n++) {
+	for (n = 0; n < most; n++) {
 		m = rte_pktmbuf_alloc(w->share->pool);
 		if (!m)
 			break;

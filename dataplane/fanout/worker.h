@@ -345,6 +345,8 @@ static inline struct stream_clock *stream_clock_of(struct stream *s, enum region
 
 // lane.c: packets of one stream and leg take their place in line; owns the mbufs.
 void lane_put(struct worker *, uint16_t stream, enum leg_kind, struct rte_mbuf **, uint16_t n);
+// How many more of a stream's pictures may come now without any being dropped.
+uint32_t lane_room(const struct worker *, uint16_t stream);
 // Serve those that wait: all sound, and pictures for a bounded time.
 // Return: how many packets were served.
 unsigned int lane_serve(struct worker *);

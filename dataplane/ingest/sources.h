@@ -14,7 +14,7 @@
 
 enum {
 	SOURCES_SOUND_MS = 500, // sound may pause (RFC 7587 3.1.3: DTX sends each 400 ms)
-	SOURCES_FEED_MS = 100,	// over which what was kept is sent
+	SOURCES_FEED_MS = 100,	// over which what was kept is sent, at the soonest
 };
 
 struct sources {

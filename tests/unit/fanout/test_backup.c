@@ -288,6 +288,25 @@ static void viewers_catch_up_over_a_switch(void **state)
 	check_live(REGION_BACKUP);
 }
 
+// A worker that takes long over each packet, for all its viewers, drops none of the group: what
+// comes leans on it.
+static void a_busy_worker_gets_through_the_group(void **state)
+{
+	begin_groups(BOTH);
+	join(0);
+	for (int i = 0; i < 500; i++) {
+		send_picture(&sources[REGION_PRIMARY], false);
+		send_picture(&sources[REGION_BACKUP], false);
+		kit_step(0);
+		look_all();
+	}
+	kit.workers[0].counters->tsc_mhz = 0; // no time: a packet a loop
+	play_until_the_backup_does();
+	play(BACKUP, 1500);
+	check_live(REGION_BACKUP);
+	assert_int_equal(kit.workers[0].counters->drops[DROP_OVERLOAD], 0);
+}
+
 // ---- asking ------------------------------------------------------------------------------------
 
 // Return: how many PLIs went to the source since the last look; the others' are thrown away.
@@ -404,6 +423,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(viewers_join_while_a_backup_is_fed),
 		test(viewers_catch_up_over_a_switch),
+		test(a_busy_worker_gets_through_the_group),
 		test(a_backup_without_a_picture_is_asked),
 		test(a_backup_that_plays_is_removed),
 		test(each_source_has_its_own_sets),
