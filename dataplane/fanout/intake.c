@@ -5,6 +5,11 @@
 #include "dataplane/fanout/worker.h"
 #include "dataplane/rtcp/rtcp.h"
 
+enum {
+	TURN_MS = 100, // between two times that all viewers have a report at once
+	NS_PER_MS = 1000000,
+};
+
 static void event_leg(struct worker *w, uint8_t kind, struct ingest_ref ref)
 {
 	const struct ring_event event = { .kind = kind,
@@ -210,7 +215,8 @@ void intake_flush(struct worker *w)
 	w->n_batches = 0;
 }
 
-static void publish_clock(struct worker *w, struct stream *s, enum leg_kind leg)
+// turned: viewers shall know at once.
+static void publish_clock(struct worker *w, struct stream *s, enum leg_kind leg, bool turned)
 {
 	const bool present[LEG_COUNT] = { s->legs[LEG_VIDEO].present, s->legs[LEG_AUDIO].present };
 	struct region_leg_norm *n = &w->edge->region->streams[s - w->streams].norm[leg];
@@ -226,7 +232,7 @@ static void publish_clock(struct worker *w, struct stream *s, enum leg_kind leg)
 	atomic_store_explicit(&n->clock_zero, 1ULL << 32 | zero, memory_order_relaxed);
 	atomic_store_explicit(&n->clock_ntp, ntp, memory_order_relaxed);
 	atomic_store_explicit(&n->clock_version, version + 1, memory_order_release);
-	if (s->clock_turned)
+	if (turned)
 		atomic_fetch_add_explicit(&n->clock_turn, 1, memory_order_release);
 }
 
@@ -240,25 +246,36 @@ static void check_leg(struct worker *w, struct ingest_ref ref)
 		event_leg(w, RING_LEG_DOWN, ref);
 }
 
+// A source that begins anew all the time costs no more reports than that.
+static bool take_turn(const struct worker *w, struct stream *s)
+{
+	if (!s->clock_turned || w->now_ns - s->turned_ns < TURN_MS * (uint64_t)NS_PER_MS)
+		return false;
+	s->clock_turned = false;
+	s->turned_ns = w->now_ns;
+	return true;
+}
+
 void intake_house(struct worker *w)
 {
 	for (uint16_t slot = 0; slot < w->edge->region->n_streams; slot++) {
 		struct stream *s = &w->streams[slot];
+		bool turned;
 
 		if (!s->generation || s->owner != w->id)
 			continue;
 		backup_house(w, slot);
 		upstream_house(w, slot);
+		turned = take_turn(w, s);
 		for (int leg = 0; leg < LEG_COUNT; leg++) {
 			if (!s->legs[leg].present)
 				continue;
-			publish_clock(w, s, leg);
+			publish_clock(w, s, leg, turned);
 			check_leg(w, (struct ingest_ref){ .stream = slot, .leg = leg });
 			if (s->sources)
 				check_leg(w, (struct ingest_ref){ .stream = slot,
 						     .leg = leg,
 						     .source = REGION_BACKUP });
 		}
-		s->clock_turned = false;
 	}
 }

@@ -129,7 +129,8 @@ struct stream {
 	struct sources *sources;      // owner: where there are two, else NULL
 	struct sources_policy policy;
 	struct stream_clock clock; // kept on the owner; what it says stands in the region for all
-	bool clock_turned;	   // a source began anew since that was written
+	bool clock_turned;	   // a source began anew since that was told
+	uint64_t turned_ns;	   // when that was told last
 	uint32_t reported_turn[LEG_COUNT]; // clock_turn of the last reports to all viewers at once
 	uint32_t report_next;		   // viewer of the fans with which those go on
 	uint32_t n_peers;		   // of it on this worker

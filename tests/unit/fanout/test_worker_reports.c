@@ -27,12 +27,12 @@ static void reports_follow_a_new_source_at_once(void **state)
 		kit_step(0);
 	}
 	assert_int_equal(kit.region.streams[0].legs[LEG_VIDEO].source_reports, 1);
-	kit_step_ms(0, 30);
+	kit_step_ms(0, 120); // a while since it began
 	kit_forget_sent(0);
 	feed(LEG_VIDEO, 2, 90000 + 20 * 90000); // a leap: anchored anew
 	kit.reports = true;
 	kit.workers[0].report_ns = region_now_ns();
-	kit_step_ms(0, 40);
+	kit_step_ms(0, 80);
 	kit.reports = false;
 	while ((bytes = kit_viewer_rtcp(&viewer, 0, pkt)) > 0) {
 		struct report r = read_report(pkt, bytes);
@@ -42,6 +42,30 @@ static void reports_follow_a_new_source_at_once(void **state)
 	}
 	assert_in_range(n[LEG_VIDEO], 1, 2);
 	assert_in_range(n[LEG_AUDIO], 1, 2);
+}
+
+// A source that begins anew all the time has nobody flooded with reports.
+static void a_restless_source_is_no_flood(void **state)
+{
+	uint64_t from, gone_ms;
+	unsigned int n = 0;
+	uint8_t pkt[KIT_PKT_BYTES];
+
+	kit_step_ms(0, 30);
+	kit_forget_sent(0);
+	kit.reports = true;
+	from = kit.workers[0].report_ns = region_now_ns();
+	for (uint16_t i = 0; i < 60; i++) {
+		feed(LEG_AUDIO, (uint16_t)(2 + i), (i + 1) * 20u * 48000); // a leap
+		kit_step_ms(0, 12);
+	}
+	gone_ms = (region_now_ns() - from) / 1000000;
+	kit.reports = false;
+	while (kit_viewer_rtcp(&viewer, 0, pkt) > 0)
+		n++;
+	assert_true(kit.region.streams[0].legs[LEG_AUDIO].restarts >= 60);
+	// Of both legs, those of every round too.
+	assert_in_range(n, 4, 2 * (gone_ms / 100 + 2 + gone_ms / 800 + 1));
 }
 
 // F15: within a second of the first packet, then again within the next; NTP and timestamp name one
@@ -216,6 +240,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		play_test(reports_follow_a_new_source_at_once),
+		play_test(a_restless_source_is_no_flood),
 		play_test(reports_come_every_second),
 		kit_test(no_report_before_media),
 		play_test(receiver_reports_and_plis_count),
