@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/virtio_net.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,33 +77,68 @@ static struct rte_mbuf *mbuf(const struct frame_sample *frame, uint64_t ol_flags
 	return m;
 }
 
-static void up(void **state)
+// What the header says of a frame's sum: nothing, or from where to where.
+static void up_one(struct frame_sample frame, uint64_t ol_flags, uint16_t start, uint16_t offset)
 {
-	static const struct {
-		uint64_t ol_flags;
-		uint8_t flags;
-	} rows[] = {
-		{ 0, 0 },
-		{ RTE_MBUF_F_RX_L4_CKSUM_GOOD, VIRTIO_NET_HDR_F_DATA_VALID },
-		{ RTE_MBUF_F_RX_L4_CKSUM_NONE, VIRTIO_NET_HDR_F_DATA_VALID },
-	};
+	const size_t tag_bytes = e->vlan ? ETH_TAG_BYTES : 0;
+	struct virtio_net_hdr hdr = { .flags = start ? VIRTIO_NET_HDR_F_NEEDS_CSUM : 0,
+		.csum_start = start,
+		.csum_offset = offset };
+	const size_t bytes = sizeof(hdr) + frame.n - tag_bytes;
 	uint8_t got[256];
 	uint64_t n_full = 0;
 
-	begin(0);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_int_equal(exception_put(e, mbuf(&ping_ask, rows[i].ol_flags)), 0);
-		assert_int_equal(exception_flush(e, &n_full), 1);
-		assert_int_equal(
-			read(kernel, got, sizeof(got)), sizeof(struct virtio_net_hdr) + ping_ask.n);
-		assert_int_equal(got[0], rows[i].flags);
-		for (size_t b = 1; b < sizeof(struct virtio_net_hdr); b++)
-			assert_int_equal(got[b], 0);
-		assert_memory_equal(
-			got + sizeof(struct virtio_net_hdr), ping_ask.bytes, ping_ask.n);
-	}
+	assert_int_equal(exception_put(e, mbuf(&frame, ol_flags)), 0);
+	assert_int_equal(exception_flush(e, &n_full), 1);
+	assert_int_equal(read(kernel, got, sizeof(got)), bytes);
+	assert_memory_equal(got, &hdr, sizeof(hdr));
+	assert_memory_equal(got + sizeof(hdr), frame.bytes, 12);
+	assert_memory_equal(
+		got + sizeof(hdr) + 12, frame.bytes + 12 + tag_bytes, frame.n - 12 - tag_bytes);
 	assert_int_equal(exception_flush(e, &n_full), 0);
 	assert_int_equal(n_full, 0);
+}
+
+static struct frame_sample with(const struct frame_sample *frame, uint32_t at, uint8_t byte)
+{
+	struct frame_sample changed = *frame;
+
+	changed.bytes[at] = byte;
+	return changed;
+}
+
+// A sum that the card made out to be good, or wrong, stands in the frame: the kernel looks itself.
+static void up(void **state)
+{
+	const uint64_t none = RTE_MBUF_F_RX_L4_CKSUM_NONE;
+	struct frame_sample tcp4 = with(&ping_ask, 23, IPPROTO_TCP);
+	struct frame_sample udp6 = with(&ping6_ask, 20, IPPROTO_UDP);
+	struct frame_sample udp4_tagged = with(&ping_ask_vlan, 27, IPPROTO_UDP);
+	struct frame_sample cut = tcp4;
+
+	begin(0);
+	up_one(tcp4, 0, 0, 0);
+	up_one(tcp4, RTE_MBUF_F_RX_L4_CKSUM_GOOD, 0, 0);
+	up_one(tcp4, RTE_MBUF_F_RX_L4_CKSUM_BAD, 0, 0);
+	up_one(tcp4, none, 34, 16);
+	up_one(with(&tcp4, 14, 0x46), none, 38, 16);
+	up_one(udp6, none, 54, 6);
+	up_one(udp4_tagged, none, 38, 6);
+	up_one(ping_ask, none, 0, 0);		   // no port, no such sum
+	up_one(with(&tcp4, 20, 0x20), none, 0, 0); // fragments
+	up_one(with(&tcp4, 21, 1), none, 0, 0);
+	up_one(with(&tcp4, 14, 0x4f), none, 0, 0); // the sum would stand behind the end
+	up_one(with(&udp6, 20, IPPROTO_TCP), none, 0, 0);
+	up_one(arp_ask, none, 0, 0);
+	cut.n = 34 + 17;
+	up_one(cut, none, 0, 0);
+	cut.n = 34 + 18;
+	up_one(cut, none, 34, 16);
+	cut.n = ETH_BYTES;
+	up_one(cut, none, 0, 0);
+	end();
+	begin(100);
+	up_one(udp4_tagged, none, 34, 6);
 	end();
 }
 
