@@ -16,15 +16,36 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
+#include <rte_log.h>
 #include <rte_mbuf.h>
 
 #include "dataplane/abi/log.h"
 #include "dataplane/port/eal.h"
 #include "dataplane/port/iface.h"
+#include "dataplane/port/means.h"
 #include "ebpf/steer_loader.h"
 
 // The IPv4 header's sum is ours: virtio has no offload for it, and it costs five additions.
 #define WANTED_OFFLOADS RTE_ETH_TX_OFFLOAD_UDP_CKSUM
+
+// DPDK would say as much, in several lines and in its own words.
+static int check_means(const struct conf *conf)
+{
+	char why[MEANS_TEXT_BYTES];
+	int rc = 0;
+
+	if (!conf->dataplane.interface[0])
+		rc = means_check_device("/sys", conf->dataplane.device, why);
+	if (rc < 0) {
+		log_error("[dataplane] device: %s", why);
+		return rc;
+	}
+	if (!strstr(conf->dataplane.eal, "--no-huge"))
+		rc = means_check_pages("/sys", conf->dataplane.memory_mib, why);
+	if (rc < 0)
+		log_error("%s", why);
+	return rc;
+}
 
 static int start_eal(const struct conf *conf, unsigned int n_queues)
 {
@@ -32,6 +53,9 @@ static int start_eal(const struct conf *conf, unsigned int n_queues)
 	char *argv[EAL_MAX_ARGS + 1]; // the EAL moves them about
 	int rc = eal_args_make(conf, n_queues, &args);
 
+	// Here alone: it would write to the system's log as well, where a service's lines are
+	// anyway.
+	rte_openlog_stream(stderr);
 	if (rc == 0) {
 		memcpy(argv, args.argv, sizeof(argv));
 		rc = rte_eal_init(args.argc, argv) < 0 ? -rte_errno : 0;
@@ -375,7 +399,9 @@ int port_set_start(const struct conf *conf, uint32_t gid, uint16_t priv_bytes, s
 		if (rc < 0)
 			return rc;
 	}
-	rc = start_eal(conf, (unsigned int)queues);
+	rc = check_means(conf);
+	if (rc == 0)
+		rc = start_eal(conf, (unsigned int)queues);
 	if (rc < 0)
 		return rc;
 	set->eal_started = true;
