@@ -6,6 +6,7 @@ USER_NAME=millrace
 STATE_DIR=/var/lib/millrace
 CONF=/etc/millrace/millrace.conf
 TUNING=/etc/tmpfiles.d/millrace-host.conf
+NIC_FIRST=/etc/systemd/system/millrace-dataplane.service.d/nic.conf
 
 steps_all()
 {
@@ -246,12 +247,18 @@ nic_step()
 	for old in $(nics_unwanted); do
 		nic_release "$old"
 	done
+	[[ -n $NIC && -z $NIC_STAYS ]] || put_text "$NIC_FIRST" 0644 ""
 	[[ -n $NIC ]] || return 0
 	[[ -z $NIC_STAYS ]] || {
 		note "$NIC stays with $(nic_driver "$NIC"): DPDK uses it beside the kernel"
 		return
 	}
 	put_text "/etc/driverctl.d/pci-$NIC" 0644 vfio-pci
+	# udev starts that whenever it comes to it, and nothing would wait for it.
+	put_text "$NIC_FIRST" 0644 "$WRITTEN
+[Unit]
+Wants=driverctl@pci-$NIC.service
+After=driverctl@pci-$NIC.service"
 	[[ -n $LIVE && $(nic_driver "$NIC") != vfio-pci ]] || return 0
 	if [[ $(iommu_state) != active ]]; then
 		REBOOT="${REBOOT:-the IOMMU is not in use yet}; then $NIC goes to vfio-pci"

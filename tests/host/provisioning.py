@@ -7,6 +7,7 @@ from machine import BUSY, GPU, NIC, USED, Prober
 from system import GRUB, KERNEL_INSTALL, SRV, check, check_same, describe_quickly
 
 OPTIONS = (f"--nic={NIC}", "--cores=2-3", "--hugepages=300", "--mgmt=br0")
+NIC_FIRST = "etc/systemd/system/millrace-dataplane.service.d/nic.conf"
 PARAMETERS = ("hugepagesz=2M hugepages=1:300 intel_iommu=on iommu=pt isolcpus=managed_irq,domain,2-3"
               " nohz_full=2-3 rcu_nocbs=2-3 irqaffinity=0-1")
 
@@ -36,6 +37,8 @@ def check_provisioned(system):
     check(system.read("boot/grub/grub.cfg") == f"linux /vmlinuz  {PARAMETERS} quiet\n",
           f"grub.cfg: {system.read('boot/grub/grub.cfg')}")
     check(system.read(f"etc/driverctl.d/pci-{NIC}") == "vfio-pci\n", "driverctl has no override")
+    check(f"After=driverctl@pci-{NIC}.service" in system.read(NIC_FIRST),
+          "the data plane does not wait for the driver")
     check(system.machine.driver(NIC) == "vfio-pci", f"{NIC} is not bound to vfio-pci")
     pages = [system.machine.read(system.machine.pages_path(node)) for node in (0, 1)]
     check(pages == ["16", "300"], f"huge pages by node: {pages}")
@@ -86,6 +89,7 @@ class OtherOptions:
             must(system.provision("--cores=3", "--hugepages=300", "--interface=eth3"))
             check(not os.path.exists(system.at(f"etc/driverctl.d/pci-{NIC}")), "the NIC is kept")
             check(system.machine.driver(NIC) == "igb", "the NIC is not given back")
+            check(not os.path.exists(system.at(NIC_FIRST)), "the data plane waits for the NIC that was")
             check("isolcpus=managed_irq,domain,3 " in system.read("boot/grub/grub.cfg"), "grub.cfg")
             conf = system.read("etc/millrace/millrace.conf")
             check("\ninterface = eth3\n" in conf and "\ndevice =" not in conf, "millrace.conf")
