@@ -214,6 +214,8 @@ void host_watch(struct host *h)
 	if (h->us.n == 0)
 		return;
 	watch_groups(h);
+	if (h->kernel)
+		exception_keep_mac(h->kernel, h->us.mac);
 	epoch = atomic_load_explicit(&h->epoch, memory_order_acquire);
 	if (epoch != h->epoch_told)
 		say_gateways(h);

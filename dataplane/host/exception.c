@@ -106,6 +106,20 @@ void exception_set_carrier(struct exception *e, bool up)
 		log_debug("the kernel's interface keeps its carrier: %s", strerror(errno));
 }
 
+void exception_keep_mac(struct exception *e, const uint8_t mac[6])
+{
+	struct ifreq ifr = { 0 };
+
+	if (ioctl(e->fd, SIOCGIFHWADDR, &ifr) < 0 || memcmp(ifr.ifr_hwaddr.sa_data, mac, 6) == 0)
+		return;
+	memcpy(ifr.ifr_hwaddr.sa_data, mac, 6);
+	if (ioctl(e->fd, SIOCSIFHWADDR, &ifr) < 0)
+		log_debug("the kernel's interface keeps another MAC: %s", strerror(errno));
+	else
+		log_info("somebody gave the kernel's interface another MAC; it has the port's "
+			 "again");
+}
+
 int exception_put(struct exception *e, struct rte_mbuf *m)
 {
 	if (e->tail - e->head == EXCEPTION_QUEUE)

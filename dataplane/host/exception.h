@@ -36,6 +36,11 @@ void exception_close(struct exception *);
 // The interface's carrier follows the port's link. Main thread.
 void exception_set_carrier(struct exception *, bool up);
 
+// The interface has our MAC again, if somebody gave it another: udev does, where its look at a new
+// interface and its writing lie around ours, and the kernel then finds no frame its own. Main
+// thread; it takes no rights.
+void exception_keep_mac(struct exception *, const uint8_t mac[6]);
+
 // One frame for the kernel.
 // Return: 0 and the mbuf is taken; -ENOBUFS it is not.
 int exception_put(struct exception *, struct rte_mbuf *);

@@ -63,6 +63,9 @@ class OwnNic:
                     check(answer and answer.status == 200, f"no healthz at {host}")
                 links = in_netns(EDGE_NETNS, "ip", "-o", "link", "show", "dev", "mr0")
                 check(MAC in links, f"mr0 has another MAC: {links}")
+                in_netns(EDGE_NETNS, "ip", "link", "set", "dev", "mr0", "address", "02:00:00:00:77:99")
+                wait_until(lambda: MAC in in_netns(EDGE_NETNS, "ip", "-o", "link", "show", "dev", "mr0"),
+                           3, "mr0 to have the port's MAC again")
                 legs = edge.put_stream()["legs"]
                 with Aiortc(context.logs) as viewer:
                     with Encoder(context.logs, legs, **SMALL) as encoder:
