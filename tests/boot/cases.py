@@ -1,0 +1,208 @@
+"""The cases: one class a behaviour, its name in snake case is what scripts/test boot takes."""
+
+import re
+import threading
+import time
+
+from host import check, wait_until
+from machine import NIC_ADDRESS
+from node import Playing, configuration, first_201, get, is_ready, put_stream
+
+FIRST_201_S = 90
+BUSY = 0.15  # share of the host's processors with which others make a time no measure
+CHANGES = 5  # of state, on the disk before the power is cut
+KEPT_S = 2  # control writes 0.2 s after a change
+HEALTHY = r"^millrace: serving: .*\(slot a"
+
+
+def unit_pid(shell, unit):
+    return shell.run(f"systemctl show -P MainPID {unit}")
+
+
+class Virtio:
+    """A virtio NIC under vfio-pci behind an IOMMU: a viewer decodes what an encoder sends by it."""
+
+    nic = "virtio"
+
+    def run(self, yard):
+        yard.serving(self.nic)
+        with Playing(yard.logs):
+            pass
+        shell = yard.machine.open_shell()
+        driver = shell.run(f"readlink /sys/bus/pci/devices/{NIC_ADDRESS}/driver")
+        check(driver.endswith("/vfio-pci"), f"the NIC is with {driver}")
+        check(shell.run(f"ls /sys/bus/pci/devices/{NIC_ADDRESS}/iommu_group/devices") == NIC_ADDRESS,
+              "the NIC's IOMMU group has others in it")
+
+
+class E1000e(Virtio):
+    """An e1000e under vfio-pci behind an IOMMU: the same."""
+
+    nic = "e1000e"
+
+
+class RestartDataplane:
+    """systemctl restart: the viewer's session goes on after a gap."""
+
+    def run(self, yard):
+        shell = yard.serving(yard.kind or "virtio").open_shell()
+        with Playing(yard.logs) as playing:
+            before = unit_pid(shell, "millrace-dataplane")
+            shell.run("systemctl restart millrace-dataplane", 60)
+            check(unit_pid(shell, "millrace-dataplane") != before, "it was not restarted")
+            playing.goes_on()
+            check(is_ready(), "the node does not say that it is ready")
+        said = shell.run("journalctl -b -o cat -u millrace-dataplane | grep 'going on with'")
+        check("systemd kept" in said, f"the region came from elsewhere: {said}")
+
+
+class RestartControl:
+    """systemctl restart: the viewer loses nothing, and the next one is taken."""
+
+    def run(self, yard):
+        shell = yard.serving(yard.kind or "virtio").open_shell()
+        with Playing(yard.logs) as playing:
+            before = unit_pid(shell, "millrace-control")
+            lost = playing.viewer.stats()[0]["video"]["lost"]
+            shell.run("systemctl restart millrace-control", 60)
+            check(unit_pid(shell, "millrace-control") != before, "it was not restarted")
+            after = playing.goes_on()["video"]
+            check(after["lost"] == lost, f"{after['lost'] - lost} packets were lost meanwhile")
+        with Playing(yard.logs):
+            pass
+
+
+class Link:
+    """The NIC's link goes and comes: the kernel's interface follows, and the viewer plays on."""
+
+    def run(self, yard):
+        machine = yard.serving(yard.kind or "virtio")
+        shell = machine.open_shell()
+        with Playing(yard.logs) as playing:
+            for up in (False, True):
+                machine.control("set_link", name="nic0", up=up)
+                wait_until(lambda: shell.run("cat /sys/class/net/mr0/carrier") == f"{up:d}", 10,
+                           f"the carrier of the kernel's interface to be {up:d}")
+            playing.goes_on()
+
+
+class PowerCut:
+    """The power goes while state is written: what was kept is whole, and the node serves."""
+
+    def run(self, yard):
+        machine = yard.serving(yard.kind or "virtio")
+        known, over = [], threading.Event()
+
+        def write():
+            while not over.is_set() and put_stream("cut", max_peers=len(known) + 1):
+                known.append(time.monotonic())
+
+        def kept():
+            """How many changes are old enough to be on the disk."""
+            return sum(at < time.monotonic() - KEPT_S for at in known)
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            wait_until(lambda: kept() >= CHANGES or not writer.is_alive(), 60, "state to be written")
+        finally:
+            least = kept()
+            machine.cut_power()
+            over.set()
+            writer.join()
+        check(least >= CHANGES, f"only {len(known)} changes were taken")
+        yard.serving("e1000e" if yard.kind == "virtio" else "virtio")
+        found = get("/api/v3/streams/cut")["max_peers"]
+        check(least <= found <= len(known) + 1, f"change {found} is there; {least} were kept before"
+              f" the cut, {len(known)} taken")
+        with Playing(yard.logs):
+            pass
+        return f"{len(known)} changes taken, {found} there after the cut"
+
+
+class RollBack:
+    """From power on by firmware to the first viewer; then an update that does not come up: the
+    node goes back to what it had by itself, and serves."""
+
+    def run(self, yard):
+        disk = yard.image.copy(yard.path("slots.raw"))
+        yard.image.give_shell(disk)
+        update = yard.image.hollow_update(yard.path("hollow.update"))
+        machine = yard.by_firmware(disk, update)
+        seconds, others = first_201(machine)
+        check(seconds <= FIRST_201_S or others > BUSY,
+              f"the first 201 came {seconds:.0f} s after power on")
+        machine.await_line(HEALTHY, 60)
+        shell = machine.open_shell()
+        shell.run("millrace-image install /dev/vdc", 120)
+        status = shell.run("millrace-image status")
+        check(re.search("^slot b: on trial, 3 starts left", status, re.M), status)
+        # As after two of the three: each costs as much as this one.
+        shell.run("mkdir -p /run/esp; mount -L MR-ESP /run/esp; cd /run/esp/loader/entries;"
+                  " mv millrace-b-*+3.conf millrace-b-9+1-2.conf; cd /; umount /run/esp")
+        start = machine.console.size()
+        shell.run("systemctl --no-block reboot")
+        machine.await_line(r"^millrace: .* starting again", 120, start)
+        machine.await_line(r"^millrace: slot b .* did not come up healthy .* slot a runs", 150, start)
+        machine.await_line(HEALTHY, 120, start)
+        with Playing(yard.logs):
+            pass
+        busy = f", others had {others:.0%} of the host" if others > BUSY else ""
+        return f"first WHEP 201 {seconds:.1f} s after power on{busy}"
+
+
+class Refusal:
+    """What the node cannot use: one line on the console says so, and nothing of it is half done."""
+
+    text = None
+    words = ()
+    hardware = {}
+
+    def run(self, yard):
+        # A new disk: an old one has a configuration that was good, and the node would take that.
+        disk = yard.image.copy(yard.path("new.raw"))
+        machine = yard.direct("virtio", self.text, disk, **self.hardware)
+        yard.kind = "refusal"  # nobody's to go on with
+        line = machine.await_line(r"^millrace: configuration: .* is not used: .*$", 90).group(0)
+        for word in self.words:
+            check(word in line, f"{word!r} is not in: {line}")
+        shell = machine.open_shell()
+        check(not shell.run("ls /etc/driverctl.d 2>/dev/null; true"), "a NIC was taken all the same")
+        said = re.findall(r"^millrace: .*is not used.*$", machine.console.text(), re.M)
+        check(len(set(said)) == 1, f"it was said otherwise, too: {said}")
+        driver = shell.run(f"readlink /sys/bus/pci/devices/{NIC_ADDRESS}/driver; true")
+        check("vfio" not in driver, "the NIC was bound all the same")
+
+
+class WrongAddress(Refusal):
+    """A PCI address where there is nothing."""
+
+    text = configuration(device="0000:09:00.0")
+    words = ("no PCI device 0000:09:00.0", NIC_ADDRESS)
+
+
+class TooFewPages(Refusal):
+    """More huge pages than the machine has memory for."""
+
+    text = configuration(hugepages=5000)
+    words = ("too little memory", "5000 huge pages")
+
+
+class NoIommu(Refusal):
+    """No IOMMU."""
+
+    words = ("no IOMMU", "VT-d")
+    hardware = {"iommu": False}
+
+
+class DamagedDrive(Refusal):
+    """A config drive that holds rubbish."""
+
+    text = bytes(range(256)) * 8
+    words = ("damaged",)
+
+
+def all_cases():
+    """Name to class, in the order in which they share machines best."""
+    order = (Virtio, RestartDataplane, RestartControl, Link, PowerCut, E1000e, RollBack,
+             WrongAddress, TooFewPages, NoIommu, DamagedDrive)
+    return {re.sub(r"(?<!^)(?=[A-Z])", "_", case.__name__).lower(): case for case in order}

@@ -1,0 +1,92 @@
+"""The image under test, and what a node is given with it: a disk of its own, a config drive."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+
+from host import check
+
+ESP_OFFSET = "@@1M"
+ENTRY = "::loader/entries/millrace-a-1.conf"
+UPDATE_BLOCK = 4096  # header and signature of an update
+# A root shell for the test, on a line that nobody else has: the image has none. And emulated timers
+# that come late on a busy host are no reason to panic.
+TEST_WORDS = "systemd.debug_shell=ttyS1 no_timer_check"
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True)
+    check(done.returncode == 0, f"{' '.join(command)}: {done.stderr.decode().strip()}")
+    return done.stdout
+
+
+class Image:
+    """folder: what images/build put out."""
+
+    def __init__(self, folder):
+        self.raw = os.path.join(folder, "millrace.raw")
+        self.update = os.path.join(folder, "millrace.update")
+        self.vmlinuz = os.path.join(folder, "vmlinuz")
+
+    def copy(self, path):
+        """A disk for one node."""
+        run("cp", "--sparse=always", self.raw, path)
+        return path
+
+    def entry(self):
+        return run("mtype", "-i", self.raw + ESP_OFFSET, ENTRY).decode()
+
+    def direct(self, folder):
+        """Kernel, RAM disk and command line of slot a, to be given past firmware and boot loader."""
+        initrd = os.path.join(folder, "initrd.img")
+        run("mcopy", "-n", "-o", "-i", self.raw + ESP_OFFSET, "::millrace/a/initrd.img", initrd)
+        options = [line.partition(" ")[2] for line in self.entry().splitlines()
+                   if line.startswith("options ")]
+        return self.vmlinuz, initrd, " ".join([*options, TEST_WORDS])
+
+    def give_shell(self, disk):
+        """The same words for a disk that starts by firmware and boot loader."""
+        text = self.entry().replace("\noptions ", f"\noptions {TEST_WORDS} ", 1)
+        with open(f"{disk}.entry", "w") as file:
+            file.write(text)
+        run("mcopy", "-o", "-i", disk + ESP_OFFSET, f"{disk}.entry", ENTRY)
+
+    def hollow_update(self, path):
+        """An update in which all is right but the root: it is whole, and holds nothing."""
+        folder = f"{path}.root"
+        os.makedirs(folder)
+        run("mksquashfs", folder, f"{path}.squashfs", "-noappend", "-quiet", "-no-progress")
+        with open(f"{path}.squashfs", "rb") as file:
+            root = file.read()
+        with open(self.update, "rb") as file:
+            header = file.read(UPDATE_BLOCK).rstrip(b"\0").decode().splitlines()
+            file.seek(2 * UPDATE_BLOCK)
+            kernels = file.read(sum(int(line.split()[1]) for line in header
+                                    if line.startswith(("vmlinuz ", "initrd "))))
+        header = [line for line in header if not line.startswith("root ")]
+        header.append(f"root {len(root)} {hashlib.sha256(root).hexdigest()}")
+        text = "".join(f"{line}\n" for line in header).encode()
+        check(len(text) <= UPDATE_BLOCK, "the update's header is too long")
+        with open(path, "wb") as file:
+            file.write(text.ljust(2 * UPDATE_BLOCK, b"\0") + kernels + root)
+            file.truncate((file.tell() + 511) // 512 * 512)
+        return path
+
+
+def config_drive(path, text, files=None):
+    """A FAT that first start looks for by its label: millrace.conf, and files beside it."""
+    folder = f"{path}.files"
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(os.path.join(folder, "millrace.d"))
+    with open(os.path.join(folder, "millrace.conf"), "wb") as file:
+        file.write(text if isinstance(text, bytes) else text.encode())
+    for name, content in (files or {}).items():
+        with open(os.path.join(folder, "millrace.d", name), "w") as file:
+            file.write(content)
+    if os.path.exists(path):
+        os.unlink(path)
+    run("mkfs.vfat", "-n", "MILLRACE", "-C", path, "2048")
+    run("mcopy", "-s", "-i", path, os.path.join(folder, "millrace.conf"),
+        os.path.join(folder, "millrace.d"), "::")
+    return path
