@@ -36,8 +36,17 @@ static void note_report(struct session *s, enum leg_kind leg, uint64_t now_ms)
 		note(s, leg, STREAM_QUALITY_ROUND_TRIP, l->rtt_us / 1e6, now_ms);
 }
 
-// How far a counter has come since it was looked at; another data plane counts from 0.
-static uint64_t grown(uint64_t now, uint64_t *noted)
+// How far a counter has come since it was looked at. One of 32 bits may have wrapped; another data
+// plane counts from 0.
+static uint64_t grown32(uint32_t now, uint64_t *noted)
+{
+	uint32_t gone = now - (uint32_t)*noted;
+
+	*noted = now;
+	return gone <= INT32_MAX ? gone : now;
+}
+
+static uint64_t grown64(uint64_t now, uint64_t *noted)
 {
 	uint64_t before = now < *noted ? 0 : *noted;
 
@@ -48,14 +57,14 @@ static uint64_t grown(uint64_t now, uint64_t *noted)
 static struct stream_repair repair_grown(
 	const struct region_peer_leg_state *now, struct stream_repair *noted)
 {
-	struct stream_repair out = { .nacks = grown(now->nacks, &noted->nacks),
-		.resent = grown(now->resent, &noted->resent),
-		.resent_bytes = grown(now->resent_bytes, &noted->resent_bytes),
-		.plis = grown(now->plis, &noted->plis),
-		.firs = grown(now->firs, &noted->firs) };
+	struct stream_repair out = { .nacks = grown32(now->nacks, &noted->nacks),
+		.resent = grown32(now->resent, &noted->resent),
+		.resent_bytes = grown64(now->resent_bytes, &noted->resent_bytes),
+		.plis = grown32(now->plis, &noted->plis),
+		.firs = grown32(now->firs, &noted->firs) };
 
 	for (unsigned int why = 0; why < REGION_MISS_COUNT; why++)
-		out.missed[why] = grown(now->missed[why], &noted->missed[why]);
+		out.missed[why] = grown32(now->missed[why], &noted->missed[why]);
 	return out;
 }
 

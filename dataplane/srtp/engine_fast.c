@@ -233,18 +233,14 @@ static int fast_session_create(struct srtp_engine *engine, uint16_t profile,
 	return ret;
 }
 
-static size_t fast_session_bytes(const struct srtp_session *s)
-{
-	return session_size(s->profile);
-}
-
 static void fast_session_destroy(struct srtp_session *s)
 {
-	struct slab *slab = slab_of(fast_engine_of(s->engine), s->profile);
+	struct fast_engine *e = fast_engine_of(s->engine);
+	uint16_t profile = s->profile;
 
-	expanded_forget(&fast_engine_of(s->engine)->opened, s);
-	explicit_bzero(s, session_size(s->profile));
-	slab_put(slab, s);
+	expanded_forget(&e->opened, s);
+	explicit_bzero(s, session_size(profile));
+	slab_put(slab_of(e, profile), s);
 }
 
 static void gcm_encrypt(IMB_MGR *mgr, uint16_t profile, const struct gcm_key_data *key,
@@ -569,13 +565,13 @@ static int fast_open_rtcp(struct srtp_session *session, uint8_t *pkt, uint16_t p
 {
 	struct fast_session *s = fast_session_of(session);
 	struct fast_engine *e = fast_engine_of(session->engine);
-	const struct srtp_keys *keys = &s->rtcp_remote;
+	const uint8_t *salt = s->rtcp_remote.salt;
 	int ret;
 
 	if (srtp_is_gcm(s->profile))
-		return gcm_open_rtcp(e, s->profile, opening_key(e, s), keys->salt, pkt, pkt_bytes);
-	cm_expand(e->mgr, keys, &e->rtcp.cm);
-	ret = cm_open_rtcp(e, keys->salt, pkt, pkt_bytes);
+		return gcm_open_rtcp(e, s->profile, opening_key(e, s), salt, pkt, pkt_bytes);
+	cm_expand(e->mgr, &s->rtcp_remote, &e->rtcp.cm);
+	ret = cm_open_rtcp(e, salt, pkt, pkt_bytes);
 	explicit_bzero(&e->rtcp, sizeof(e->rtcp));
 	return ret;
 }
@@ -592,7 +588,8 @@ const struct srtp_engine_ops srtp_engine_fast = {
 	.destroy = fast_destroy,
 	.session_create = fast_session_create,
 	.session_destroy = fast_session_destroy,
-	.session_bytes = fast_session_bytes,
+	.session_bytes = session_size,
+	.shared_bytes = expanded_bytes,
 	.seal_rtp = fast_seal_rtp,
 	.seal_rtcp = fast_seal_rtcp,
 	.open_rtcp = fast_open_rtcp,

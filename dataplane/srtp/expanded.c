@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 enum {
-	SLOTS = 2048, // a power of two
+	SLOTS = 1024, // a power of two; with thousands of viewers the places of few a viewer
 	LINE_BYTES = 64,
 	FETCH_BYTES = 6 * LINE_BYTES, // round keys, and eight powers behind them
 };
@@ -44,6 +44,11 @@ void expanded_fini(struct expanded *e)
 static struct expanded_slot *slot_of(const struct expanded *e, const void *owner)
 {
 	return &e->slots[(uintptr_t)owner / e->owner_bytes % SLOTS];
+}
+
+size_t expanded_bytes(void)
+{
+	return SLOTS * sizeof(struct expanded_slot);
 }
 
 struct gcm_key_data *expanded_get(struct expanded *e, const void *owner, bool *fresh)

@@ -56,9 +56,14 @@ void srtp_session_destroy(struct srtp_session *s)
 		s->engine->ops->session_destroy(s);
 }
 
+size_t srtp_engine_shared_bytes(const struct srtp_engine *engine)
+{
+	return engine->ops->shared_bytes ? engine->ops->shared_bytes() : 0;
+}
+
 size_t srtp_session_bytes(const struct srtp_session *s)
 {
-	return s->engine->ops->session_bytes(s);
+	return s->engine->ops->session_bytes(s->profile);
 }
 
 unsigned int srtp_seal_rtp(

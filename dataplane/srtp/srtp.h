@@ -58,6 +58,9 @@ void srtp_session_destroy(struct srtp_session *);
 // allocates cannot be asked: there it is a measured number.
 size_t srtp_session_bytes(const struct srtp_session *);
 
+// What an engine keeps for its sessions beside them, at most, however many there are.
+size_t srtp_engine_shared_bytes(const struct srtp_engine *);
+
 // Seal a burst. Ops of different sessions and profiles may be mixed; the op order within one
 // session is kept. A packet grows by its profile's tag_bytes; the room must be there.
 // The same (key, index) must never come with another plaintext; the same with the same is a resend.

@@ -159,8 +159,9 @@ void report_memory(const struct rig *rig)
 	       "    slot in the shared region  %.0f\n"
 	       "    peer                       %.0f\n"
 	       "    SRTP session               %.0f\n"
+	       "    SRTP keys of all, its part %.0f\n"
 	       "    tables                     %.0f\n",
-		m.total, m.region_slot, m.peer, m.srtp_session, m.tables);
+		m.total, m.region_slot, m.peer, m.srtp_session, m.srtp_shared, m.tables);
 	if (m.heap_grown > 0)
 		printf("  heap grew by %.0f a viewer when they came\n", m.heap_grown);
 	printf("  packet pools: %u buffers a worker\n", PORT_POOL_MBUFS);

@@ -161,9 +161,9 @@ static json_t *make_memory(const struct rig *rig)
 
 	if (rig_memory(rig, &m) < 0)
 		return json_null();
-	return json_pack("{sf sf sf sf sf sf}", "bytes_per_peer", m.total, "region_slot",
-		m.region_slot, "peer", m.peer, "srtp_session", m.srtp_session, "tables", m.tables,
-		"heap_grown", m.heap_grown);
+	return json_pack("{sf sf sf sf sf sf sf}", "bytes_per_peer", m.total, "region_slot",
+		m.region_slot, "peer", m.peer, "srtp_session", m.srtp_session, "srtp_shared",
+		m.srtp_shared, "tables", m.tables, "heap_grown", m.heap_grown);
 }
 
 int report_json(struct rig *rig, const struct measure *m, const struct ratio *ratio,

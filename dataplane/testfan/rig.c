@@ -344,9 +344,12 @@ int rig_memory(const struct rig *rig, struct rig_memory *out)
 	*out = (struct rig_memory){ .region_slot = sizeof(struct region_peer),
 		.peer = (double)rig->edge.workers[0].peer_slab.obj_bytes,
 		.srtp_session = (double)srtp_session_bytes(p->srtp),
+		.srtp_shared = (double)srtp_engine_shared_bytes(rig->edge.workers[0].engine) *
+			       rig->ports.n_workers / (double)n,
 		.tables = endpoint_bytes() + rig->ports.n_workers * sizeof(struct peer *) +
 			  lists / (double)n };
-	out->total = out->region_slot + out->peer + out->srtp_session + out->tables;
+	out->total = out->region_slot + out->peer + out->srtp_session + out->srtp_shared +
+		     out->tables;
 	if (rig->heap_after > rig->heap_before)
 		out->heap_grown = (double)(rig->heap_after - rig->heap_before) / (double)n;
 	return 0;

@@ -24,6 +24,7 @@ struct rig_memory {
 	double region_slot; // shared with control
 	double peer;
 	double srtp_session; // as the engine says
+	double srtp_shared;  // of the engines, its part
 	double tables;	     // by slot, by stream, by address
 	double total;
 	double heap_grown; // what the heap grew by when the viewers came, a viewer; 0: unknown

@@ -16,7 +16,8 @@ struct srtp_engine_ops {
 		const struct srtp_master *local, const struct srtp_master *remote,
 		struct srtp_session **out);
 	void (*session_destroy)(struct srtp_session *);
-	size_t (*session_bytes)(const struct srtp_session *);
+	size_t (*session_bytes)(uint16_t profile);
+	size_t (*shared_bytes)(void); // NULL: nothing is kept for all sessions together
 	unsigned int (*seal_rtp)(
 		struct srtp_engine *, const struct srtp_seal_op *, unsigned int n_ops, int *status);
 	int (*seal_rtcp)(struct srtp_session *, uint8_t *pkt, uint16_t pkt_bytes, uint32_t index);

@@ -23,6 +23,9 @@ int expanded_init(struct expanded *, size_t owner_bytes);
 // All keys are wiped. A zeroed struct is fine.
 void expanded_fini(struct expanded *);
 
+// Return: what it takes once every place was used.
+size_t expanded_bytes(void);
+
 // fresh:  whether the key is another's, and must be expanded now.
 // Return: the owner's place.
 struct gcm_key_data *expanded_get(struct expanded *, const void *owner, bool *fresh);

@@ -91,6 +91,26 @@ static void repairs_are_noted_as_shares(void **state)
 	assert_int_equal(n_noted(stage, LEG_AUDIO, STREAM_QUALITY_MISSED), 0);
 }
 
+// A viewer that asks without end: his counters wrap, the stream's do not.
+static void counters_that_wrap_are_summed_up(void **state)
+{
+	struct stage *stage = *state;
+	struct viewer *v = viewer_play(stage);
+	struct region_peer_leg_state *l = &viewer_slot(v)->state.legs[LEG_VIDEO];
+	const struct stream_repair *sum = &session_stream(v->session)->repair[LEG_VIDEO];
+	uint64_t now_ms = stage_now_ms(), before;
+
+	for (int half = 1; half <= 2; half++) {
+		l->missed[REGION_MISS_FLOOD] = half * (UINT32_MAX / 2 - 1);
+		session_tick(stage->sessions, now_ms += 1000);
+	}
+	before = sum->missed[REGION_MISS_FLOOD];
+	assert_int_equal(before, UINT32_MAX - 3);
+	l->missed[REGION_MISS_FLOOD] += 10;
+	session_tick(stage->sessions, now_ms += 1000);
+	assert_int_equal(sum->missed[REGION_MISS_FLOOD], before + 10);
+}
+
 // Another control knows that it was not there when all this came.
 static void what_was_before_is_not_noted_again(void **state)
 {
@@ -121,6 +141,7 @@ int main(void)
 		TEST(reports_are_noted_once),
 		TEST(the_first_packet_is_noted_once),
 		TEST(repairs_are_noted_as_shares),
+		TEST(counters_that_wrap_are_summed_up),
 		TEST(what_was_before_is_not_noted_again),
 	};
 

@@ -9,7 +9,7 @@
 
 enum {
 	OWNER_BYTES = 1344,
-	SLOTS = 2048,
+	SLOTS = 1024,
 };
 
 static struct expanded keys;
