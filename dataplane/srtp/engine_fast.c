@@ -235,12 +235,11 @@ static int fast_session_create(struct srtp_engine *engine, uint16_t profile,
 
 static void fast_session_destroy(struct srtp_session *s)
 {
-	struct fast_engine *e = fast_engine_of(s->engine);
-	uint16_t profile = s->profile;
+	struct slab *slab = slab_of(fast_engine_of(s->engine), s->profile);
 
-	expanded_forget(&e->opened, s);
-	explicit_bzero(s, session_size(profile));
-	slab_put(slab_of(e, profile), s);
+	expanded_forget(&fast_engine_of(s->engine)->opened, s);
+	explicit_bzero(s, session_size(s->profile));
+	slab_put(slab, s);
 }
 
 static void gcm_encrypt(IMB_MGR *mgr, uint16_t profile, const struct gcm_key_data *key,
