@@ -29,7 +29,7 @@ struct copy {
 	uint16_t bytes;
 	bool again; // as it was before
 	bool ip_offload, udp_offload;
-	uint8_t pkt[COPY_BYTES];
+	_Alignas(2) uint8_t pkt[COPY_BYTES]; // headers are read in place
 };
 
 static_assert(sizeof(struct copy) % 4 == 0, "rte_ring elements are words");
