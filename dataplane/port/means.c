@@ -52,19 +52,22 @@ static bool is_for_dpdk(const char *driver)
 int means_check_device(const char *sysfs, const char *device, char why[MEANS_TEXT_BYTES])
 {
 	int chars = (int)strcspn(device, ",");
-	char path[PATH_MAX], target[PATH_MAX];
+	char path[PATH_MAX], target[PATH_MAX], address[ADDRESS_CHARS + 1] = "";
 	const char *driver;
 
 	if (!is_address(device, (size_t)chars))
 		return 0;
-	snprintf(path, sizeof(path), "%s/bus/pci/devices/%.*s", sysfs, chars, device);
+	// DPDK takes capitals too; sysfs has none.
+	for (int i = 0; i < chars; i++)
+		address[i] = (char)tolower((unsigned char)device[i]);
+	snprintf(path, sizeof(path), "%s/bus/pci/devices/%s", sysfs, address);
 	if (access(path, F_OK) < 0) {
 		snprintf(why, MEANS_TEXT_BYTES,
 			"there is no PCI device %.*s here; lspci lists those there are", chars,
 			device);
 		return -ENODEV;
 	}
-	snprintf(path, sizeof(path), "%s/bus/pci/devices/%.*s/driver", sysfs, chars, device);
+	snprintf(path, sizeof(path), "%s/bus/pci/devices/%s/driver", sysfs, address);
 	driver = link_name(path, target);
 	if (is_for_dpdk(driver))
 		return 0;
@@ -75,7 +78,7 @@ int means_check_device(const char *sysfs, const char *device, char why[MEANS_TEX
 			chars, device, driver, chars, device);
 		return -EBUSY;
 	}
-	snprintf(path, sizeof(path), "%s/bus/pci/devices/%.*s/iommu_group", sysfs, chars, device);
+	snprintf(path, sizeof(path), "%s/bus/pci/devices/%s/iommu_group", sysfs, address);
 	if (access(path, F_OK) < 0)
 		snprintf(why, MEANS_TEXT_BYTES,
 			"no IOMMU looks after %.*s, and vfio-pci needs one; enable VT-d or AMD-Vi "

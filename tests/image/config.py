@@ -60,6 +60,8 @@ DAMAGED = (
     ("it is damaged: its files are not those", {"millrace.conf": GOOD[:-4], "SHA256SUMS": sums(GOOD)}),
     ("it is damaged: millrace.conf is no text", {"millrace.conf": GOOD + "\0\1\2"}),
     ("longer than 1024 KiB", {"millrace.conf": GOOD + "#" * (1 << 20)}),
+    ("millrace.d/millrace.conf: the node has a file of that name",
+     {"millrace.conf": GOOD, "millrace.d/millrace.conf": "[http]\nport = 1\n"}),
     ("more than 64 files", {"millrace.conf": GOOD, **{f"millrace.d/{i}": "x" for i in range(65)}}),
     ('millrace.conf:1: no section is named "dataplan"', {"millrace.conf": "[dataplan]\ndevice = x\n"}),
     ("millrace.conf:2:", {"millrace.conf": "[http]\nport = many\n"}),
@@ -192,6 +194,21 @@ kernel = mitigations=off
         check(text.encode() in node.read(path), f"{path} lacks {text}: {node.read(path)}")
 
 
+class Spellings:
+    """What the data plane reads in several ways, the node reads in the same."""
+
+    def run(self, programs):
+        for cores in ("2,3", "2, 3", "2 3", "2-3"):
+            with Node(programs) as node:
+                node.write("drive/millrace.conf", GOOD.replace("2-3", cores) + "memory_mib = 0290\n")
+                done = node.run(APPLY)
+                check(done.returncode == 0, f"{cores}: {done.stdout} {done.stderr}")
+                applied = node.read("etc/systemd/system.conf.d/millrace.conf")
+                check(b"CPUAffinity=0-1" in applied, f"{cores}: {applied}")
+                pages = node.machine.read(node.machine.pages_path(1))
+                check(pages == "181", f"{pages} huge pages for 0290 MiB")
+
+
 class Defaults:
     """Without a configuration nobody can log in, and no NIC is taken."""
 
@@ -206,4 +223,4 @@ class Defaults:
 
 
 CASES = {"config-sources": Sources, "config-damaged": Damaged, "config-drive-candidates": DriveCandidates, "config-no-iommu": NoIommu,
-         "config-kept-whole": KeptWhole, "config-applied": Applied, "config-defaults": Defaults}
+         "config-kept-whole": KeptWhole, "config-applied": Applied, "config-spellings": Spellings, "config-defaults": Defaults}

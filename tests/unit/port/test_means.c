@@ -109,6 +109,14 @@ static void device(void **state)
 	assert_non_null(strstr(why, NIC " has no driver"));
 }
 
+// DPDK takes capitals, sysfs has none.
+static void capitals(void **state)
+{
+	make_dirs("bus/pci/devices/0000:0a:00.0");
+	assert_int_equal(means_check_device(sysfs, "0000:0A:00.0", why), -ENXIO);
+	assert_non_null(strstr(why, "no IOMMU"));
+}
+
 static void other_devices(void **state)
 {
 	assert_int_equal(means_check_device(sysfs, "0000:09:00.0", why), -ENODEV);
@@ -139,6 +147,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(device, setup, teardown),
+		cmocka_unit_test_setup_teardown(capitals, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_devices, setup, teardown),
 		cmocka_unit_test_setup_teardown(pages, setup, teardown),
 	};

@@ -131,11 +131,18 @@ edge_value()
 
 judge_cores()
 {
-	local cpu present
-	CORES=$(edge_value dataplane cores)
-	CORES=${CORES// /,}
+	local cpu present said
+	said=$(edge_value dataplane cores)
+	# A comma, a blank or both stand between two, as the data plane has it.
+	CORES=$(tr -s ' \t,' , <<<"$said")
+	CORES=${CORES#,}
+	CORES=${CORES%,}
 	[[ -n $CORES ]] || return 0
 	CORES=$(list_expand "$CORES" | list_join)
+	if [[ -z $CORES ]]; then
+		FAULT="[dataplane] cores: a list like 2-3,5 was expected, not $said"
+		return
+	fi
 	present=$(cpus_present)
 	for cpu in $(list_expand "$CORES"); do
 		grep -qx "$cpu" <<<"$present" && continue
@@ -172,7 +179,8 @@ judge_pages()
 		DEVICE=
 	memory=$(edge_value dataplane memory_mib)
 	# The data plane's memory, and a quarter for what the EAL cannot use.
-	PAGES=${NODE[hugepages]:-$((${memory:-256} * 5 / 8))}
+	# 10#: a leading zero does not make it octal.
+	PAGES=$((10#${NODE[hugepages]:-$((10#${memory:-256} * 5 / 8))}))
 	NODES=$(pages_nodes)
 	for node in $NODES; do
 		total=$(node_memory_mib "$node" MemTotal)

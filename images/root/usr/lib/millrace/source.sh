@@ -200,6 +200,10 @@ take_folder()
 		fi
 		for name in "$1"/millrace.d/*; do
 			[[ -f $name && ! -L $name ]] || continue
+			if [[ ${name##*/} == @(millrace.conf|tls) ]]; then
+				FAULT="millrace.d/${name##*/}: the node has a file of that name; none was expected here"
+				return
+			fi
 			cp "$name" "$2/files/" 2>/dev/null || FAULT="it is damaged: ${name##*/} cannot be read"
 		done
 	fi
