@@ -127,13 +127,19 @@ static int pair(struct worker *w, uint16_t slot, const struct region_stream_conf
 {
 	struct region_stream *shared = &w->edge->region->streams[slot];
 	struct stream *s = &w->streams[slot];
-
-	struct region_leg_norm none; // until they have their own
+	struct region_leg_norm none = { 0 }; // until they have their own
+	int rc;
 
 	for (int leg = 0; leg < LEG_COUNT; leg++)
 		leg_init(&s->backup[leg], leg, &conf->backup[leg], &none, &shared->backup[leg]);
-	return sources_create(s->legs, s->backup, &s->clock, shared->norm, &shared->sources,
+	rc = sources_create(s->legs, s->backup, &s->clock, shared->norm, &shared->sources,
 		w->now_ns, &s->sources);
+	// Then the primary plays, whatever did before.
+	if (rc < 0) {
+		memset(s->backup, 0, sizeof(s->backup));
+		shared->sources.active = REGION_PRIMARY;
+	}
+	return rc;
 }
 
 int backup_set(struct worker *w, uint16_t slot, const struct region_stream_conf *conf)

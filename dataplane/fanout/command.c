@@ -184,12 +184,12 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 		s->legs[leg].present = conf.legs[leg].present;
 	}
 	rc = conf.owner == w->id ? backup_set(w, c->slot, &conf) : 0;
+	if (rc < 0)
+		memset(conf.backup, 0, sizeof(conf.backup)); // nobody judges them
 	for (int leg = 0; leg < LEG_COUNT; leg++) {
 		s->backup[leg].conf = conf.backup[leg];
 		s->backup[leg].present = conf.backup[leg].present;
 	}
-	if (rc < 0)
-		memset(conf.backup, 0, sizeof(conf.backup)); // nobody judges them
 	if (conf.owner == w->id) {
 		learn_sets(&s->legs[LEG_VIDEO], &conf.sprop[REGION_PRIMARY]);
 		learn_sets(&s->backup[LEG_VIDEO], &conf.sprop[REGION_BACKUP]);

@@ -1,6 +1,7 @@
 // A stream with two sources on whole workers: what viewers get over a take-over, whenever they
 // came, and what is asked of whom. What they get is opened with libsrtp2. Checklist: F2, F7, F20,
 // F30.
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -418,10 +419,41 @@ static void each_source_has_its_own_sets(void **state)
 	assert_memory_equal(v->sets + 3, other_sps, sizeof(other_sps));
 }
 
+// ---- without memory ----------------------------------------------------------------------------
+
+static bool gop_fails;
+
+int __real_gop_init(struct gop *);
+int __wrap_gop_init(struct gop *);
+
+int __wrap_gop_init(struct gop *g)
+{
+	return gop_fails ? -ENOMEM : __real_gop_init(g);
+}
+
+// A worker that takes the stream up while the backup plays has no room for a pair.
+static void without_memory_the_primary_plays(void **state)
+{
+	const struct stream *s = &kit.workers[0].streams[0];
+
+	kit.region.streams[0].sources.active = REGION_BACKUP;
+	gop_fails = true;
+	backup_end(&kit.workers[0], 0);
+	assert_int_equal(kit_stream_set(0), -ENOMEM);
+	gop_fails = false;
+	assert_null(s->sources);
+	assert_int_equal(pair()->active, REGION_PRIMARY);
+	assert_int_equal(s->backup[LEG_VIDEO].present, 0);
+	assert_null(s->backup[LEG_VIDEO].norm);
+	assert_int_equal(kit.workers[0].ingest[BACKUP_PORT].stream, UINT16_MAX);
+	assert_int_equal(kit.workers[0].ingest[KIT_VIDEO_PORT].stream, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(viewers_join_while_a_backup_is_fed),
+		test(without_memory_the_primary_plays),
 		test(viewers_catch_up_over_a_switch),
 		test(a_busy_worker_gets_through_the_group),
 		test(a_backup_without_a_picture_is_asked),
