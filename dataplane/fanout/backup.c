@@ -1,18 +1,12 @@
-// Streams with two sources. What comes of the one that stands by is judged and kept, and sent when
-// it takes over.
+// Streams with two sources. What comes of the one that stands by is judged and kept. When it takes
+// over, a viewer needs all of its group: a key frame alone goes the way of all that comes; more
+// than that would be seconds of pictures at once, so each viewer catches up by himself (start.c),
+// from a history that reads as if this source had played all along.
 #include <string.h>
 
 #include <rte_mbuf.h>
 
 #include "dataplane/fanout/worker.h"
-
-enum {
-	FEED_A_LOOP = 256,
-	// For so long what was kept waits for what went before it, so that none of it is dropped:
-	// all that comes leans on it. A worker that is behind for longer is behind with all it has.
-	FEED_WAITS_MS = 2000,
-	NS_PER_MS = 1000000,
-};
 
 static void tell_switch(struct worker *w, uint16_t slot)
 {
@@ -25,16 +19,54 @@ static void tell_switch(struct worker *w, uint16_t slot)
 	command_event(w, &event);
 }
 
+static const uint8_t *payload_of(const struct gop *g, const struct gop_packet *k)
+{
+	return g->bytes + k->off;
+}
+
+static void send_kept(struct worker *w, uint16_t slot, const struct gop *g)
+{
+	for (uint32_t i = 0; i < g->n_packets; i++) {
+		const struct gop_packet *k = &g->packets[i];
+		struct rte_mbuf *m = rte_pktmbuf_alloc(w->share->pool);
+
+		if (!m) {
+			w->counters->drops[DROP_NO_MBUF]++;
+			continue;
+		}
+		m->data_len = k->p.payload_bytes;
+		m->pkt_len = k->p.payload_bytes;
+		memcpy(rte_pktmbuf_mtod(m, uint8_t *), payload_of(g, k), k->p.payload_bytes);
+		intake_gather(w, m, slot, LEG_VIDEO, 0, &k->p);
+	}
+	intake_flush(w);
+}
+
+// shown_ts: of the newest packet that the other source sent.
+static void hand_on(struct worker *w, uint16_t slot, const struct gop *g, uint32_t shown_ts)
+{
+	for (uint32_t i = 0; i < g->n_packets; i++)
+		keep_past(w, slot, LEG_VIDEO, &g->packets[i].p, payload_of(g, &g->packets[i]),
+			g->packets[i].rx_ns);
+	keep_take_over(w, slot, g->packets[0].p.seq, shown_ts);
+}
+
 static void take_over(struct worker *w, uint16_t slot, enum region_switch why)
 {
 	struct stream *s = &w->streams[slot];
+	uint32_t shown_ts = s->sources->norm[LEG_VIDEO].last_ts;
+	struct gop *g = &s->sources->gop;
 
 	sources_switch(s->sources, why, w->now_ns);
-	w->n_feeding += s->sources->feeding;
 	s->clock_turned = true;
 	// Without a picture everybody waits for the next one.
-	if (!s->sources->feeding && stream_playing(s, LEG_VIDEO)->present)
+	if (!gop_ready(g) && stream_playing(s, LEG_VIDEO)->present)
 		upstream_want(w, slot);
+	else if (gop_is_fresh(g))
+		send_kept(w, slot, g);
+	else if (gop_ready(g))
+		hand_on(w, slot, g, shown_ts);
+	gop_clear(g);
 	tell_switch(w, slot);
 }
 
@@ -43,17 +75,10 @@ bool backup_take(struct worker *w, struct rte_mbuf *m, struct ingest_ref ref,
 {
 	struct sources *both = w->streams[ref.stream].sources;
 
-	if (stream_plays(&w->streams[ref.stream], ref.source)) {
-		if (!both->feeding || ref.leg != LEG_VIDEO)
-			return false;
-		if (gop_append(&both->gop, p, payload) < 0)
-			worker_drop(w, m, DROP_OVERLOAD);
-		else
-			rte_pktmbuf_free(m);
-		return true;
-	}
-	if (ref.leg == LEG_VIDEO && !both->feeding)
-		gop_put(&both->gop, p, payload);
+	if (stream_plays(&w->streams[ref.stream], ref.source))
+		return false;
+	if (ref.leg == LEG_VIDEO)
+		gop_put(&both->gop, p, payload, w->now_ns);
 	rte_pktmbuf_free(m);
 	return true;
 }
@@ -65,60 +90,6 @@ void backup_house(struct worker *w, uint16_t slot)
 
 	if (s->sources && sources_due(s->sources, &s->policy, w->now_ns, &why))
 		take_over(w, slot, why);
-}
-
-// ---- sending what was kept ---------------------------------------------------------------------
-
-static void send_kept(struct worker *w, uint16_t slot, struct rte_mbuf *m,
-	const struct leg_packet *p, const uint8_t *payload)
-{
-	m->data_len = p->payload_bytes;
-	m->pkt_len = p->payload_bytes;
-	memcpy(rte_pktmbuf_mtod(m, uint8_t *), payload, p->payload_bytes);
-	intake_gather(w, m, slot, LEG_VIDEO, 0, p);
-}
-
-static unsigned int feed_room(const struct worker *w, uint16_t slot)
-{
-	const struct sources *both = w->streams[slot].sources;
-
-	if (w->now_ns - both->feed_ns > FEED_WAITS_MS * (uint64_t)NS_PER_MS)
-		return FEED_A_LOOP;
-	return RTE_MIN(lane_room(w, slot), (uint32_t)FEED_A_LOOP);
-}
-
-static unsigned int feed_stream(struct worker *w, uint16_t slot)
-{
-	unsigned int n, most = feed_room(w, slot);
-	struct sources *both = w->streams[slot].sources;
-	const struct leg_packet *p;
-	const uint8_t *payload;
-	struct rte_mbuf *m;
-
-	for (n = 0; n < most; n++) {
-		m = rte_pktmbuf_alloc(w->share->pool);
-		if (!m)
-			break;
-		p = sources_feed(both, w->now_ns, &payload);
-		if (!p) {
-			rte_pktmbuf_free(m);
-			break;
-		}
-		send_kept(w, slot, m, p, payload);
-	}
-	w->n_feeding -= !both->feeding;
-	return n;
-}
-
-unsigned int backup_feed(struct worker *w)
-{
-	unsigned int n = 0;
-
-	for (uint16_t slot = 0; slot < w->edge->region->n_streams; slot++)
-		if (w->streams[slot].sources && w->streams[slot].sources->feeding)
-			n += feed_stream(w, slot);
-	intake_flush(w);
-	return n;
 }
 
 // ---- pairs -------------------------------------------------------------------------------------
@@ -151,12 +122,8 @@ int backup_set(struct worker *w, uint16_t slot, const struct region_stream_conf 
 		.pick = conf->pick,
 		.failback = conf->failback != 0,
 		.failback_s = conf->failback_s };
-	if (!paired && s->sources && !stream_plays(s, REGION_PRIMARY)) {
-		w->n_feeding -= s->sources->feeding;
-		s->sources->feeding = false;
-		gop_clear(&s->sources->gop); // there will be nobody to feed it
+	if (!paired && s->sources && !stream_plays(s, REGION_PRIMARY))
 		take_over(w, slot, REGION_SWITCH_REMOVED);
-	}
 	if (!paired) {
 		backup_end(w, slot);
 		w->edge->region->streams[slot].sources.active = REGION_PRIMARY;
@@ -168,9 +135,6 @@ void backup_end(struct worker *w, uint16_t slot)
 {
 	struct stream *s = &w->streams[slot];
 
-	if (!s->sources)
-		return;
-	w->n_feeding -= s->sources->feeding;
 	sources_destroy(s->sources);
 	s->sources = NULL;
 }

@@ -172,6 +172,7 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 	s->no_feedback = conf.no_feedback != 0;
 	if (fresh) {
 		s->group = (struct pictures){ 0 };
+		s->over_seq = 0;
 		memset(s->upstream, 0, sizeof(s->upstream));
 	}
 	for (int leg = 0; leg < LEG_COUNT; leg++) {

@@ -88,11 +88,11 @@ void keep_close(struct worker *w, uint16_t stream)
 	w->kept_dead = k;
 }
 
-void keep_packet(struct worker *w, uint16_t stream, enum leg_kind leg, const struct leg_packet *p,
-	const uint8_t *payload)
+void keep_past(struct worker *w, uint16_t stream, enum leg_kind leg, const struct leg_packet *p,
+	const uint8_t *payload, uint64_t rx_ns)
 {
 	const struct history_meta meta = { .seq = p->seq,
-		.rx_ns = w->now_ns,
+		.rx_ns = rx_ns,
 		.ts = p->ts,
 		.frame = p->frame,
 		.payload_bytes = p->payload_bytes,
@@ -102,10 +102,29 @@ void keep_packet(struct worker *w, uint16_t stream, enum leg_kind leg, const str
 		.params = p->params };
 	struct keep *k = keep_find(w->edge, stream, w->streams[stream].generation);
 
-	if (!k || !k->legs[leg])
+	if (k && k->legs[leg])
+		history_put(k->legs[leg], &meta, payload);
+}
+
+void keep_packet(struct worker *w, uint16_t stream, enum leg_kind leg, const struct leg_packet *p,
+	const uint8_t *payload)
+{
+	struct keep *k = keep_find(w->edge, stream, w->streams[stream].generation);
+
+	keep_past(w, stream, leg, p, payload, w->now_ns);
+	if (k)
+		k->bytes[leg] += p->payload_bytes;
+}
+
+void keep_take_over(struct worker *w, uint16_t stream, uint64_t seq, uint32_t shown_ts)
+{
+	struct keep *k = keep_find(w->edge, stream, w->streams[stream].generation);
+
+	if (!k)
 		return;
-	history_put(k->legs[leg], &meta, payload);
-	k->bytes[leg] += p->payload_bytes;
+	atomic_store_explicit(&k->over_ts, shown_ts, memory_order_relaxed);
+	atomic_store_explicit(&k->over_seq, seq, memory_order_release);
+	atomic_fetch_add_explicit(&w->edge->take_overs, 1, memory_order_release);
 }
 
 // A rate that falls is followed slowly: what is asked for again is of the time before.

@@ -18,6 +18,11 @@ struct keep {
 	struct history *legs[LEG_COUNT]; // NULL: the stream has no such leg, or had none yet
 	// Output bytes a second of late, headers left out (owner: rw; workers: ro).
 	_Atomic uint32_t byte_rate[LEG_COUNT];
+	// Where the pictures of the source that took over last begin; 0: nowhere. And the newest
+	// timestamp that viewers of the one before it may have been shown. Written before struct
+	// edge's take_overs (owner: w; workers: ro).
+	_Atomic uint64_t over_seq;
+	_Atomic uint32_t over_ts;
 	// Owner only.
 	uint64_t bytes[LEG_COUNT]; // since the rate was looked at
 	uint64_t rated_ns;
@@ -40,6 +45,13 @@ void keep_close(struct worker *, uint16_t stream);
 // Owner: keep a packet that was accepted.
 void keep_packet(struct worker *, uint16_t stream, enum leg_kind, const struct leg_packet *,
 	const uint8_t *payload);
+
+// Owner: keep one that came earlier, and that nobody was sent.
+void keep_past(struct worker *, uint16_t stream, enum leg_kind, const struct leg_packet *,
+	const uint8_t *payload, uint64_t rx_ns);
+
+// Owner: the pictures of a source that takes over were kept, and viewers have to begin with them.
+void keep_take_over(struct worker *, uint16_t stream, uint64_t seq, uint32_t shown_ts);
 
 // Owner, now and then: see to the rates, and free what nobody reads any more.
 void keep_tidy(struct worker *);

@@ -120,16 +120,6 @@ static bool must_shed(
 	return leg == LEG_VIDEO ? shed_picture(w, fan, p) : waiting(fan) == LANE_SLOTS;
 }
 
-uint32_t lane_room(const struct worker *w, uint16_t slot)
-{
-	const struct fan *fan = &w->streams[slot].fans[LEG_VIDEO];
-
-	if (waiting(fan) >= LANE_SLOTS / 2 || w->n_waiting >= WORKER_WAITING_MAX / 2 ||
-		age_ns(w, fan) / NS_PER_MS >= LATE_MS / 2)
-		return 0;
-	return LANE_SLOTS / 2 - waiting(fan);
-}
-
 // Counted as the packets that viewers miss, as all drops of their media are.
 static void shed(struct worker *w, const struct fan *fan, struct rte_mbuf *m)
 {

@@ -21,16 +21,14 @@ enum {
 	NS_A_SECOND = 1000000000,
 	RUN_MAX = 32,		 // packets of one viewer in a row
 	BURST_BYTES = 48 * 1024, // of the key frame leave at once, the rest at start_mbps
-	FRAME_MIN_TICKS = 45,	 // frames so near to each other are not a source's
 	FRAME_MIN_US = 1000,	 // decoders take about a thousand small pictures a second
 	LONGEST_MS = 3000,	 // a group that takes longer to send is not worth it
 	SILENT_MS = 500,	 // nothing came for so long: nothing is foreseen
-	INTERVAL_MS = 40,	 // between frames, where none came yet since a source took over
 	SETTLE_MS = 2,		 // until all workers know that this one has viewers
 	AGAIN_MS = 1000,	 // between two starts on demand; doubles,
 	AGAIN_CALM_MS = 10000,	 // until there was none for so long
 	AGAIN_MAX_BACKOFF = 3,
-	PACKETS_PER_MS = 256, // of all viewers together: about a fifth of a core
+	PACKETS_PER_MS = 256, // of all viewers together: about a fifth of a core, at least
 	PACKETS_MIN = 32,     // in one round
 	PACKETS_MAX = 1024,
 	PROBE_MS = 1,
@@ -42,6 +40,12 @@ struct plan {
 	struct draw draw;
 };
 
+enum begin_why {
+	BEGIN_JOIN,  // nothing was sent yet
+	BEGIN_AGAIN, // on demand: the viewer plays
+	BEGIN_OVER,  // so it does, but what follows is another source's
+};
+
 // ---- what there is -----------------------------------------------------------------------------
 
 static const struct history *history_of(const struct worker *w, uint16_t stream)
@@ -51,22 +55,6 @@ static const struct history *history_of(const struct worker *w, uint16_t stream)
 	return k ? k->legs[LEG_VIDEO] : NULL;
 }
 
-static void note_frame(struct pictures *g, const struct history_meta *m)
-{
-	uint32_t frames = m->frame - g->frame, ticks = m->ts - g->ts;
-
-	if ((int32_t)frames <= 0)
-		return;
-	g->frame = m->frame;
-	g->ts = m->ts;
-	if ((int32_t)ticks <= 0 || ticks / frames >= FRAME_MIN_TICKS)
-		return;
-	g->even_frame = m->frame;
-	g->even_ts = m->ts;
-	g->even_bytes = g->bytes;
-	g->even_ns = m->rx_ns;
-}
-
 // Each packet is looked at once, whoever comes how often.
 static void count_on(const struct history *h, struct pictures *g, uint64_t newest)
 {
@@ -74,15 +62,9 @@ static void count_on(const struct history *h, struct pictures *g, uint64_t newes
 
 	if (history_look(h, g->key, &key) < 0)
 		return;
-	if (g->end == g->key) {
-		g->frame = g->even_frame = key.frame;
-		g->ts = g->even_ts = key.ts;
-		g->even_ns = key.rx_ns;
-	}
 	for (; g->end <= newest; g->end++) {
 		if (history_look(h, g->end, &m) < 0)
 			continue;
-		note_frame(g, &m);
 		g->bytes += m.payload_bytes + PACKET_OVERHEAD_BYTES;
 		if (m.frame == key.frame)
 			g->key_bytes += m.payload_bytes + PACKET_OVERHEAD_BYTES;
@@ -122,12 +104,9 @@ static uint64_t ns_to_ticks(uint64_t ns)
 
 // How long the group takes behind its key frame, with what comes in meanwhile.
 static uint64_t pace_of(
-	const struct pictures *g, uint64_t bytes_per_s, uint32_t frames, uint64_t now_ns)
+	const struct pictures *g, uint64_t bytes_per_s, uint32_t frames, uint64_t age_ns)
 {
-	uint64_t even_ns = now_ns - g->even_ns;
-	// What a source that took over sent all at once says nothing of what it will send.
-	bool any = g->frame != g->even_frame && even_ns;
-	uint64_t live = any ? (g->bytes - g->even_bytes) * NS_A_SECOND / even_ns : 0;
+	uint64_t live = age_ns ? g->bytes * NS_A_SECOND / age_ns : 0;
 	uint64_t spare = live < bytes_per_s / 4 * 3 ? bytes_per_s - live : bytes_per_s / 4;
 
 	return RTE_MAX((g->bytes - g->key_bytes) * NS_A_SECOND / spare,
@@ -135,57 +114,59 @@ static uint64_t pace_of(
 }
 
 // Foresee which frame comes in when the others are through, and its timestamp.
-// again: timestamps go on behind those that the viewer has.
-// Return: 0; -ERANGE they cannot be made to.
-static int foresee(struct plan *p, const struct pictures *g, const struct history_meta *newest,
-	uint64_t now_ns, bool again)
+// Return: 0; -ERANGE they say nothing of it.
+static int foresee(struct plan *p, const struct history_meta *key,
+	const struct history_meta *newest, uint64_t now_ns, enum begin_why why)
 {
 	struct start *s = &p->start;
-	uint32_t frames = newest->frame - g->even_frame, span = newest->ts - g->even_ts, more;
+	uint32_t frames = newest->frame - key->frame, span = newest->ts - key->ts, more;
 	uint64_t since_ns = now_ns - newest->rx_ns, key_ns = s->pace_from_ns - now_ns;
-	uint64_t interval_ns = INTERVAL_MS * (uint64_t)NS_PER_MS, drawn;
+	uint64_t interval_ns;
 
-	// A group of a source that took over, and nothing since: whoever asks again gets it now.
-	if (frames == 0 && again)
+	if ((int32_t)frames <= 0 || (int32_t)span <= 0)
 		return -ERANGE;
-	if (frames != 0) {
-		if ((int32_t)frames < 0 || (int32_t)span <= 0)
-			return -ERANGE;
-		interval_ns = ticks_to_ns(span) / frames;
-	}
+	interval_ns = ticks_to_ns(span) / frames;
 	if (interval_ns == 0)
 		return -ERANGE;
 	if (since_ns > SILENT_MS * (uint64_t)NS_PER_MS) {
-		if (again)
-			return -ERANGE;
-		s->last = newest->frame;
 		p->draw.last_ts = newest->ts;
-		drawn = ns_to_ticks(s->pace_ns);
-	} else {
-		more = (uint32_t)((since_ns + key_ns + s->pace_ns + interval_ns - 1) / interval_ns);
-		s->last = newest->frame + more;
-		s->pace_ns = more * interval_ns - since_ns - key_ns;
-		p->draw.last_ts = newest->ts +
-				  (uint32_t)ns_to_ticks(more * interval_ns - interval_ns / 4);
-		drawn = ns_to_ticks(s->pace_ns);
+		return why == BEGIN_AGAIN ? -ERANGE : 0;
 	}
-	if (again) {
-		uint32_t after = newest->ts + (uint32_t)ns_to_ticks(since_ns) + 1;
-
-		if ((int32_t)(p->draw.last_ts - after) <= 0)
-			return -ERANGE;
-		drawn = RTE_MIN(drawn, p->draw.last_ts - after);
-	}
-	p->draw.step = (uint32_t)(drawn / (s->last - s->first));
-	if (again && p->draw.step == 0)
-		return -ERANGE;
-	p->draw.step = RTE_MAX(p->draw.step, 1u);
+	more = (uint32_t)((since_ns + key_ns + s->pace_ns + interval_ns - 1) / interval_ns);
+	s->last = newest->frame + more;
+	s->pace_ns = more * interval_ns - since_ns - key_ns;
+	p->draw.last_ts = newest->ts + (uint32_t)ns_to_ticks(more * interval_ns - interval_ns / 4);
 	return 0;
 }
 
+// The frames up to the last lie evenly behind what the viewer was shown; a tick apart where there
+// is no more room.
+static int draw_together(struct plan *p, enum begin_why why, uint32_t shown_ts)
+{
+	uint32_t frames = p->start.last - p->start.first, room;
+	uint32_t drawn = (uint32_t)ns_to_ticks(p->start.pace_ns);
+
+	p->draw.last = p->start.last;
+	p->draw.open = true;
+	if (why == BEGIN_OVER && (int32_t)(p->draw.last_ts - shown_ts) <= (int32_t)frames)
+		p->draw.last_ts = shown_ts + frames + 1;
+	room = p->draw.last_ts - shown_ts - 1;
+	if (why != BEGIN_JOIN) {
+		if ((int32_t)room < (int32_t)frames)
+			return -ERANGE;
+		drawn = RTE_MIN(drawn, room);
+	}
+	p->draw.step = frames ? RTE_MAX(drawn / frames, 1u) : why == BEGIN_OVER;
+	p->start.shown_ts = p->draw.last_ts - frames * p->draw.step - 1;
+	return 0;
+}
+
+// shown_ts: the newest that the viewer has; of no meaning to one who joins. Who asks again has the
+//           newest there is.
 // Return: 0; -ENOENT no key frame, -ESTALE too long ago, -EFBIG too much to send, -ERANGE no
 //         timestamps for it.
-static int make_plan(struct worker *w, uint16_t stream, bool again, struct plan *out)
+static int make_plan(
+	struct worker *w, uint16_t stream, enum begin_why why, uint32_t shown_ts, struct plan *out)
 {
 	const struct conf *conf = w->edge->conf;
 	uint64_t bytes_per_s = conf->media.start_mbps * 1000000ULL / 8;
@@ -202,30 +183,33 @@ static int make_plan(struct worker *w, uint16_t stream, bool again, struct plan 
 	if (bytes_per_s == 0 || (int64_t)age_ns < 0 || (int64_t)(w->now_ns - newest.rx_ns) < 0 ||
 		age_ns > conf->media.start_max_ms * (uint64_t)NS_PER_MS)
 		return -ESTALE;
+	if (why == BEGIN_AGAIN && newest.frame == key.frame)
+		return -ERANGE; // the viewer is getting that very frame
 	*s = (struct start){ .stream = stream,
 		.first = key.frame,
 		.last = newest.frame,
 		.frame = key.frame,
 		.seq = g.key,
+		.key = g.key,
 		.begin_ns = w->now_ns,
 		.pace_from_ns = w->now_ns,
 		.bytes_per_s = bytes_per_s };
+	p.draw.last_ts = key.ts;
 	if (g.key_bytes > BURST_BYTES)
 		s->pace_from_ns += (g.key_bytes - BURST_BYTES) * NS_A_SECOND / bytes_per_s;
 	if (newest.frame != key.frame) {
-		s->pace_ns = pace_of(&g, bytes_per_s, newest.frame - key.frame, w->now_ns);
+		s->pace_ns = pace_of(&g, bytes_per_s, newest.frame - key.frame, age_ns);
 		if (s->pace_ns > LONGEST_MS * (uint64_t)NS_PER_MS)
 			return -EFBIG;
-		rc = foresee(&p, &g, &newest, w->now_ns, again);
-		if (rc < 0)
-			return rc;
+		rc = foresee(&p, &key, &newest, w->now_ns, why);
 	}
-	if (again && newest.frame == key.frame)
-		return -ERANGE; // the viewer is getting that very frame
-	p.draw.last = s->last;
-	p.draw.open = true;
-	*out = p;
-	return 0;
+	if (why == BEGIN_AGAIN)
+		shown_ts = newest.ts + (uint32_t)ns_to_ticks(w->now_ns - newest.rx_ns);
+	if (rc == 0)
+		rc = draw_together(&p, why, shown_ts);
+	if (rc == 0)
+		*out = p;
+	return rc;
 }
 
 // ---- who catches up ----------------------------------------------------------------------------
@@ -254,25 +238,32 @@ static struct fan *fan_of(struct worker *w, uint16_t stream)
 	return &w->streams[stream].fans[LEG_VIDEO];
 }
 
+static void set_out(struct worker *w, struct start *s, struct peer_leg *l, const struct plan *p)
+{
+	peer_leg_begin(l, p->start.seq, &p->draw);
+	peer_course_of(l)->key_again_ns = w->now_ns + AGAIN_MS * (uint64_t)NS_PER_MS;
+	*s = p->start;
+	s->leg = l;
+}
+
 // Return: 0 and the leg is on its way; else it goes on as it was.
-static int begin(struct worker *w, uint16_t stream, struct peer_leg *l, bool again)
+static int begin(struct worker *w, uint16_t stream, struct peer_leg *l, enum begin_why why,
+	uint32_t shown_ts)
 {
 	struct start_list *list = &w->starts;
 	struct plan p;
-	int rc = make_plan(w, stream, again, &p);
+	int rc = make_plan(w, stream, why, shown_ts, &p);
 
 	if (rc == 0)
 		rc = make_room(list);
 	if (rc < 0)
 		return rc;
 	fan_leave(fan_of(w, stream), l);
-	peer_leg_begin(l, p.start.seq, &p.draw);
 	l->catching = 1;
 	peer_course_of(l)->fan_at = list->n;
 	if (list->n == 0)
 		list->served_ns = w->now_ns;
-	p.start.leg = l;
-	list->slots[list->n++] = p.start;
+	set_out(w, &list->slots[list->n++], l, &p);
 	return 0;
 }
 
@@ -306,9 +297,8 @@ void start_join(struct worker *w, struct peer *p)
 
 	if (!l->enabled || l->started)
 		return;
-	if (allowed(w, p->stream) && begin(w, p->stream, l, false) == 0) {
+	if (allowed(w, p->stream) && begin(w, p->stream, l, BEGIN_JOIN, 0) == 0) {
 		peer_state_of(l)->starts_instant++;
-		peer_course_of(l)->key_again_ns = w->now_ns + AGAIN_MS * (uint64_t)NS_PER_MS;
 		return;
 	}
 	peer_state_of(l)->starts_waited++;
@@ -339,12 +329,78 @@ void start_again(struct worker *w, struct peer *p)
 		return;
 	}
 	upstream_want(w, p->stream);
-	if (l->started && allowed(w, p->stream) && begin(w, p->stream, l, true) == 0) {
+	if (l->started && allowed(w, p->stream) && begin(w, p->stream, l, BEGIN_AGAIN, 0) == 0) {
 		peer_state_of(l)->keys_sent++;
 		back_off(w, l);
 		return;
 	}
 	peer_state_of(l)->keys_waited++;
+}
+
+// ---- another source ----------------------------------------------------------------------------
+
+// What follows is of no use to who has no picture of it.
+static void wait_for_key(struct worker *w, uint16_t stream, struct peer_leg *l)
+{
+	peer_leg_pause(l);
+	peer_state_of(l)->keys_waited++;
+	upstream_want(w, stream);
+}
+
+// Those on their way to live begin anew, but for who begins there anyway.
+static void turn_starts(struct worker *w, uint16_t stream, uint64_t seq, uint32_t shown_ts)
+{
+	struct start_list *list = &w->starts;
+
+	for (uint32_t i = list->n; i-- > 0;) {
+		struct start *s = &list->slots[i];
+		struct peer_leg *l = s->leg;
+		struct plan p;
+
+		if (s->stream != stream || s->key >= seq)
+			continue;
+		if ((int32_t)(s->shown_ts - shown_ts) < 0)
+			s->shown_ts = shown_ts;
+		if (make_plan(w, stream, BEGIN_OVER, s->shown_ts, &p) == 0) {
+			set_out(w, s, l, &p);
+			continue;
+		}
+		start_drop(w, l);
+		fan_join(fan_of(w, stream), l);
+		wait_for_key(w, stream, l);
+	}
+}
+
+static void turn_viewers(struct worker *w, uint16_t stream, uint32_t shown_ts)
+{
+	struct fan *fan = fan_of(w, stream);
+
+	// The last takes the place of one that leaves: it had its turn.
+	for (uint32_t i = fan->n_viewers; i-- > 0;) {
+		struct peer_leg *l = fan->viewers[i];
+		bool plays = l->started;
+
+		if (begin(w, stream, l, plays ? BEGIN_OVER : BEGIN_JOIN, shown_ts) < 0 && plays)
+			wait_for_key(w, stream, l);
+	}
+}
+
+void start_over(struct worker *w)
+{
+	w->take_overs = atomic_load_explicit(&w->edge->take_overs, memory_order_acquire);
+	for (uint16_t slot = 0; slot < w->edge->region->n_streams; slot++) {
+		struct stream *s = &w->streams[slot];
+		const struct keep *k = s->generation ? keep_find(w->edge, slot, s->generation)
+						     : NULL;
+		uint64_t seq = k ? atomic_load_explicit(&k->over_seq, memory_order_acquire) : 0;
+		uint32_t ts = k ? atomic_load_explicit(&k->over_ts, memory_order_relaxed) : 0;
+
+		if (seq == 0 || seq == s->over_seq)
+			continue;
+		s->over_seq = seq;
+		turn_starts(w, slot, seq, ts);
+		turn_viewers(w, slot, ts);
+	}
 }
 
 // ---- on its way --------------------------------------------------------------------------------
@@ -388,6 +444,7 @@ static bool add(
 	l->sent->bytes += m->payload_bytes;
 	s->bytes += m->payload_bytes + PACKET_OVERHEAD_BYTES;
 	s->frame = m->frame;
+	s->shown_ts = plain.ts;
 	s->closed_up = plain.ts == m->ts && (draw->step == 0 || (int32_t)(m->frame - s->last) > 0);
 	return true;
 }
@@ -459,11 +516,21 @@ static unsigned int serve_one(struct worker *w, struct start *s, unsigned int mo
 	return n;
 }
 
+// Half of what the worker can send, as far as its viewers are among those that catch up: where all
+// of them are, as after a take-over, they must come up with what follows.
+static uint64_t packets_per_ms(const struct worker *w)
+{
+	uint64_t all = w->seal_cost ? w->counters->tsc_mhz * 1000ULL / w->seal_cost : 0;
+	uint64_t share = all / 2 * w->starts.n / RTE_MAX(w->counters->n_peers, 1u);
+
+	return RTE_MAX(share, (uint64_t)PACKETS_PER_MS);
+}
+
 // A share of the worker's time: what it may send rises with the time that went by.
 static unsigned int allowance(struct worker *w)
 {
 	uint64_t gone_ns = w->now_ns - w->starts.served_ns;
-	uint64_t n = gone_ns / 1000 * PACKETS_PER_MS / 1000;
+	uint64_t n = gone_ns / 1000 * packets_per_ms(w) / 1000;
 	const uint64_t least = PACKETS_MIN, most = PACKETS_MAX;
 
 	w->starts.served_ns = w->now_ns;

@@ -272,8 +272,9 @@ unsigned int worker_step(struct worker *w)
 	}
 	feedback_serve(w);
 	repair_flush(w);
-	if (w->n_feeding)
-		work += backup_feed(w);
+	// Before any packet of theirs that the lanes hold is sent.
+	if (atomic_load_explicit(&w->edge->take_overs, memory_order_acquire) != w->take_overs)
+		start_over(w);
 	work += lane_serve(w);
 	work += start_serve(w);
 	work += obey_control(w);

@@ -67,6 +67,8 @@ struct edge {
 	// Bit w of viewers_on[stream]: worker w has viewers of it. Writer: worker w, its own bit.
 	_Atomic uint32_t *viewers_on;
 	_Atomic(struct keep *) *kept; // by stream slot; writer: its owner
+	// Sources that took over with more than a key frame; keep.h says of whom. Owners: w.
+	_Atomic uint32_t take_overs;
 	// When a viewer of a stream wanted a key frame, and none came since; 0: nobody does. Any
 	// worker: w; owner: rw.
 	_Atomic uint64_t *key_wanted;
@@ -105,10 +107,6 @@ struct pictures {
 	uint64_t end; // one past the last packet that is counted
 	uint64_t bytes;
 	uint64_t key_bytes; // of the key frame alone
-	// The newest frame, and the one since which they lie as the source says: a source that took
-	// over has those before drawn together.
-	uint32_t frame, ts, even_frame, even_ts;
-	uint64_t even_bytes, even_ns; // before that one, and when it came
 };
 
 // A source of the video leg, where it can hear us.
@@ -136,6 +134,7 @@ struct stream {
 	uint32_t n_peers;		   // of it on this worker
 	struct fan fans[LEG_COUNT];
 	struct pictures group; // video
+	uint64_t over_seq;     // of the take-over that its viewers have been told of
 	bool no_instant_start;
 	bool no_feedback;
 	struct upstream upstream[REGION_ROLE_COUNT];
@@ -145,11 +144,13 @@ struct stream {
 struct start {
 	struct peer_leg *leg;
 	uint16_t stream;
-	bool closed_up; // the newest packet went out with the stream's own timestamp
-	uint32_t first; // frame
-	uint32_t last;	// frame that is due pace_ns after the first
-	uint32_t frame; // of the newest packet sent
-	uint64_t seq;	// of the stream's output: next to send
+	bool closed_up;	   // the newest packet went out with the stream's own timestamp
+	uint32_t first;	   // frame
+	uint32_t last;	   // frame that is due pace_ns after the first
+	uint32_t frame;	   // of the newest packet sent
+	uint64_t seq;	   // of the stream's output: next to send
+	uint64_t key;	   // first
+	uint32_t shown_ts; // of the newest packet sent
 	uint64_t begin_ns;
 	uint64_t pace_from_ns; // when the first frame is through
 	uint64_t pace_ns;
@@ -241,7 +242,7 @@ struct worker {
 	uint32_t n_waiting; // packets in all fans
 	uint64_t seal_cost; // TSC cycles that one packet for one viewer takes, send and all
 	struct start_list starts;
-	uint32_t n_feeding; // streams whose sources have packets kept
+	uint32_t take_overs; // of the edge's, those that this worker has followed
 	struct rte_mbuf *tx[WORKER_TX_BATCH];
 	uint16_t n_tx;
 	uint64_t tx_bytes; // of what gathers in tx
@@ -305,8 +306,6 @@ bool backup_take(struct worker *, struct rte_mbuf *, struct ingest_ref, const st
 	const uint8_t *payload);
 // Switch where that is due.
 void backup_house(struct worker *, uint16_t stream);
-// Send what was kept of sources that took over. Return: how many packets.
-unsigned int backup_feed(struct worker *);
 // Make or end a pair, as conf says; its legs have theirs.
 // Return: 0; -ENOMEM and nothing has changed.
 int backup_set(struct worker *, uint16_t stream, const struct region_stream_conf *);
@@ -346,8 +345,6 @@ static inline struct stream_clock *stream_clock_of(struct stream *s, enum region
 
 // lane.c: packets of one stream and leg take their place in line; owns the mbufs.
 void lane_put(struct worker *, uint16_t stream, enum leg_kind, struct rte_mbuf **, uint16_t n);
-// How many more of a stream's pictures may come now without any being dropped.
-uint32_t lane_room(const struct worker *, uint16_t stream);
 // Serve those that wait: all sound, and pictures for a bounded time.
 // Return: how many packets were served.
 unsigned int lane_serve(struct worker *);
@@ -368,6 +365,8 @@ void fan_leave(struct fan *, struct peer_leg *);
 // start.c: pictures since the last key frame, from the history, for those who cannot wait.
 void start_join(struct worker *, struct peer *);  // of one that the fan-out has
 void start_again(struct worker *, struct peer *); // it asked for a key frame
+// Viewers of streams whose sources took over begin with what was kept of those.
+void start_over(struct worker *);
 // Return: how many packets were sent.
 unsigned int start_serve(struct worker *);
 void start_drop(struct worker *, struct peer_leg *);

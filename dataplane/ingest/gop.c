@@ -25,17 +25,18 @@ void gop_clear(struct gop *g)
 	g->n_packets = 0;
 }
 
-static int add(struct gop *g, const struct leg_packet *p, const uint8_t *payload)
+static int add(struct gop *g, const struct leg_packet *p, const uint8_t *payload, uint64_t rx_ns)
 {
 	if (g->n_packets == GOP_MAX_PACKETS || g->n_bytes + p->payload_bytes > GOP_MAX_BYTES)
 		return -ENOBUFS;
 	memcpy(g->bytes + g->n_bytes, payload, p->payload_bytes);
-	g->packets[g->n_packets++] = (struct gop_packet){ .p = *p, .off = g->n_bytes };
+	g->packets[g->n_packets++] =
+		(struct gop_packet){ .p = *p, .off = g->n_bytes, .rx_ns = rx_ns };
 	g->n_bytes += p->payload_bytes;
 	return 0;
 }
 
-void gop_put(struct gop *g, const struct leg_packet *p, const uint8_t *payload)
+void gop_put(struct gop *g, const struct leg_packet *p, const uint8_t *payload, uint64_t rx_ns)
 {
 	// An SPS and the slice behind it are one picture, and so are a key frame's slices.
 	if (p->opens && p->in_order && (!gop_ready(g) || g->newest_ts != p->ts))
@@ -46,17 +47,11 @@ void gop_put(struct gop *g, const struct leg_packet *p, const uint8_t *payload)
 		g->newest_frame = p->frame;
 		g->newest_ts = p->ts;
 	}
-	if (add(g, p, payload) < 0 || gop_drawn_ticks(g) >= GOP_MAX_FRAMES)
+	if (add(g, p, payload, rx_ns) < 0 || gop_n_before(g) >= GOP_MAX_FRAMES)
 		gop_clear(g);
 }
 
-// The time of a picture that is not the newest: as many ticks before it as there are between.
-static uint32_t drawn_ts(const struct gop *g, uint32_t frame)
-{
-	return g->newest_ts - (g->newest_frame - frame);
-}
-
-void gop_draw(struct gop *g, uint64_t seq_by, uint32_t ts_by, uint32_t frame_by)
+void gop_move(struct gop *g, uint64_t seq_by, uint32_t ts_by, uint32_t frame_by)
 {
 	g->newest_frame += frame_by;
 	g->newest_ts += ts_by;
@@ -65,16 +60,6 @@ void gop_draw(struct gop *g, uint64_t seq_by, uint32_t ts_by, uint32_t frame_by)
 
 		p->seq += seq_by;
 		p->frame += frame_by;
-		p->ts = drawn_ts(g, p->frame);
+		p->ts += ts_by;
 	}
-}
-
-int gop_append(struct gop *g, const struct leg_packet *p, const uint8_t *payload)
-{
-	struct leg_packet drawn = *p;
-
-	// One that was overtaken belongs to its picture.
-	if (!p->in_order && (int32_t)(p->frame - g->newest_frame) < 0)
-		drawn.ts = drawn_ts(g, p->frame);
-	return add(g, &drawn, payload);
 }

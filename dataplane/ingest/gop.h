@@ -1,7 +1,6 @@
 // The pictures of a source that stands by, since its last key frame: so that it can take over with
 // a picture at once, however long its groups are. Bounded; what does not fit is let go, and the
-// next key frame begins anew. After the take-over it is what still has to be sent. Owner: the
-// stream's worker.
+// next key frame begins anew. Owner: the stream's worker.
 #pragma once
 
 #include <stdbool.h>
@@ -18,13 +17,14 @@ enum {
 struct gop_packet {
 	struct leg_packet p;
 	uint32_t off; // of the payload in the group's bytes
+	uint64_t rx_ns;
 };
 
 struct gop {
 	uint8_t *bytes;
 	struct gop_packet *packets;
 	uint32_t n_bytes, n_packets;
-	uint32_t newest_frame, newest_ts; // of what is in order; after gop_draw, of what was drawn
+	uint32_t newest_frame, newest_ts; // of what is in order
 };
 
 // Return: 0; -ENOMEM. gop_fini is right after a failure too.
@@ -34,7 +34,7 @@ void gop_fini(struct gop *);
 void gop_clear(struct gop *);
 
 // A packet of the source that stands by.
-void gop_put(struct gop *, const struct leg_packet *, const uint8_t *payload);
+void gop_put(struct gop *, const struct leg_packet *, const uint8_t *payload, uint64_t rx_ns);
 
 // Whether a picture can be made of it.
 static inline bool gop_ready(const struct gop *g)
@@ -48,16 +48,11 @@ static inline bool gop_is_fresh(const struct gop *g)
 	return g->n_packets && g->newest_frame == g->packets[0].p.frame;
 }
 
-// Give everything other numbers. The newest picture keeps its time, moved by ts_by; the ones before
-// it are one tick apart, so that a player that has them all is where the source is.
-void gop_draw(struct gop *, uint64_t seq_by, uint32_t ts_by, uint32_t frame_by);
+// Give everything other numbers, all by so much, modulo their size.
+void gop_move(struct gop *, uint64_t seq_by, uint32_t ts_by, uint32_t frame_by);
 
-// How far a first picture of gop_draw lies before the newest one.
-static inline uint32_t gop_drawn_ticks(const struct gop *g)
+// How many pictures lie before the newest one.
+static inline uint32_t gop_n_before(const struct gop *g)
 {
 	return g->n_packets ? g->newest_frame - g->packets[0].p.frame : 0;
 }
-
-// A packet that came after gop_draw, behind all of it.
-// Return: 0; -ENOBUFS it does not fit.
-int gop_append(struct gop *, const struct leg_packet *, const uint8_t *payload);

@@ -112,7 +112,7 @@ bool sources_due(struct sources *s, const struct sources_policy *policy, uint64_
 
 	s->wants_key = false;
 	note_health(s, standing);
-	if (s->feeding || !standing)
+	if (!standing)
 		return false;
 	if (policy->pick != REGION_PICK_AUTO) {
 		*why = REGION_SWITCH_HAND;
@@ -203,7 +203,7 @@ static void line_up(const struct sources *s, uint64_t now_ns, uint32_t ts_by[LEG
 				     arrival_zero(&s->spare[leg], leg);
 }
 
-// What is kept must lie behind what was sent: else both legs are moved on alike.
+// Drawn together, what is kept must lie behind what was sent: else both legs are moved on alike.
 static void keep_ahead(const struct sources *s, uint32_t ts_by[LEG_COUNT])
 {
 	const struct gop *g = &s->gop;
@@ -211,7 +211,7 @@ static void keep_ahead(const struct sources *s, uint32_t ts_by[LEG_COUNT])
 
 	if (!gop_ready(g) || !s->norm[LEG_VIDEO].has_output)
 		return;
-	short_by = (int32_t)(s->norm[LEG_VIDEO].last_ts + 1 + gop_drawn_ticks(g) - g->newest_ts -
+	short_by = (int32_t)(s->norm[LEG_VIDEO].last_ts + 1 + gop_n_before(g) - g->newest_ts -
 			     ts_by[LEG_VIDEO]);
 	if (short_by <= 0)
 		return;
@@ -286,7 +286,7 @@ void sources_switch(struct sources *s, enum region_switch why, uint64_t now_ns)
 	for (int leg = 0; leg < LEG_COUNT; leg++)
 		switch_leg(s, leg, ts_by[leg]);
 	if (gop_ready(&s->gop))
-		gop_draw(&s->gop, seq_by(s, &s->spare[LEG_VIDEO]), ts_by[LEG_VIDEO], frame_by(s));
+		gop_move(&s->gop, seq_by(s, &s->spare[LEG_VIDEO]), ts_by[LEG_VIDEO], frame_by(s));
 	clock = *s->clock;
 	*s->clock = s->spare_clock;
 	s->spare_clock = clock;
@@ -297,27 +297,4 @@ void sources_switch(struct sources *s, enum region_switch why, uint64_t now_ns)
 	s->state->switched_ns = now_ns;
 	s->since_ns = now_ns;
 	s->healthy_ns = 0;
-	s->feeding = gop_ready(&s->gop);
-	s->n_fed = 0;
-	s->feed_packets = s->gop.n_packets;
-	s->feed_ns = now_ns;
-}
-
-const struct leg_packet *sources_feed(struct sources *s, uint64_t now_ns, const uint8_t **payload)
-{
-	uint64_t due = (now_ns - s->feed_ns) / NS_PER_MS * s->feed_packets / SOURCES_FEED_MS;
-	struct gop *g = &s->gop;
-
-	if (!s->feeding)
-		return NULL;
-	if (s->n_fed == g->n_packets) {
-		s->feeding = false;
-		gop_clear(g);
-		return NULL;
-	}
-	// A picture or so at once.
-	if (s->n_fed > due + 16 && s->n_fed < s->feed_packets)
-		return NULL;
-	*payload = g->bytes + g->packets[s->n_fed].off;
-	return &g->packets[s->n_fed++].p;
 }

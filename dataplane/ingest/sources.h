@@ -14,7 +14,6 @@
 
 enum {
 	SOURCES_SOUND_MS = 500, // sound may pause (RFC 7587 3.1.3: DTX sends each 400 ms)
-	SOURCES_FEED_MS = 100,	// over which what was kept is sent, at the soonest
 };
 
 struct sources {
@@ -28,12 +27,6 @@ struct sources {
 	uint64_t since_ns;   // the source plays, or the pair is a pair
 	uint64_t healthy_ns; // the primary stands by and all of it came since then; 0: not so
 	bool wants_key;	     // the one that stands by would take over if it had a picture
-
-	// What the group still has to send after a take-over.
-	bool feeding;
-	uint32_t n_fed;
-	uint32_t feed_packets; // there were so many
-	uint64_t feed_ns;      // since then
 };
 
 // How it is decided which one plays.
@@ -59,9 +52,7 @@ void sources_destroy(struct sources *);
 bool sources_due(
 	struct sources *, const struct sources_policy *, uint64_t now_ns, enum region_switch *why);
 
-// The source that stands by takes over; what was kept of it waits to be sent.
+// The source that stands by takes over. What was kept of it has the output's numbers then, behind
+// what was sent, and its timestamps are those of the output's line: the past that this source had.
+// The caller sends it and clears it.
 void sources_switch(struct sources *, enum region_switch why, uint64_t now_ns);
-
-// The next packet that was kept and is due; in its turn also what came since.
-// Return: NULL none is. *payload goes with it.
-const struct leg_packet *sources_feed(struct sources *, uint64_t now_ns, const uint8_t **payload);

@@ -247,6 +247,12 @@ void peer_leg_close_up(struct peer_leg *l, uint64_t seq, uint32_t frame)
 	d->open = false;
 }
 
+void peer_leg_pause(struct peer_leg *l)
+{
+	l->started = 0;
+	l->sent->started = 0;
+}
+
 // Written down before anything is sealed with it; behind another process it leaps, as the legs do.
 uint64_t peer_rtx_take(struct peer *p)
 {

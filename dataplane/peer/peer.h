@@ -193,6 +193,9 @@ void peer_leg_begin(struct peer_leg *, uint64_t seq, const struct draw *);
 // frame: of the newest packet that was sent; nothing is drawn in it any more.
 void peer_leg_close_up(struct peer_leg *, uint64_t seq, uint32_t frame);
 
+// Nothing is sent until an epoch begins, and nothing of before is found any more.
+void peer_leg_pause(struct peer_leg *);
+
 // The index of the next retransmission, used up by this call.
 uint64_t peer_rtx_take(struct peer *);
 

@@ -17,6 +17,7 @@ enum {
 	PAYLOAD_BYTES = 300,
 	IDR = 0x65,
 	SLICE = 0x41,
+	START_BURST_BYTES = 48 * 1024, // of a catch-up, at once
 	NS_PER_MS = 1000000,
 };
 
@@ -242,9 +243,8 @@ static void check_live(enum region_role role)
 
 // ---- a take-over -------------------------------------------------------------------------------
 
-// Whoever comes while the backup's group is being sent, and in the picture's time after it, is
-// shown that group at once.
-static void viewers_join_while_a_backup_is_fed(void **state)
+// Whoever comes while the others catch up is shown the backup's group at once, as they are.
+static void viewers_join_as_a_backup_takes_over(void **state)
 {
 	begin_groups(BOTH);
 	play(BOTH, 300);
@@ -265,13 +265,13 @@ static void viewers_join_while_a_backup_is_fed(void **state)
 	check_live(REGION_BACKUP);
 }
 
-// Those who are on their way to live when the source changes: their time goes on, whatever was
-// foreseen.
+// Those who are on their way to live when the source changes are shown the other's pictures at
+// once, and their time goes on, whatever was foreseen.
 static void viewers_catch_up_over_a_switch(void **state)
 {
 	kit.conf.media.start_mbps = 4; // a while
 	begin_groups(BOTH);
-	play(BOTH, 300);
+	play(BOTH, 1000);
 	for (int i = 0; i < 5; i++) {
 		join(i % 2);
 		play(BOTH, 20);
@@ -281,6 +281,9 @@ static void viewers_catch_up_over_a_switch(void **state)
 		play(BACKUP, 10);
 	}
 	play_until_the_backup_does();
+	play(BACKUP, FRAME_MS);
+	for (unsigned int i = 0; i < n_viewers; i++)
+		assert_int_equal(viewers[i].role, REGION_BACKUP);
 	for (int i = 0; i < 3; i++) {
 		join(i % 2);
 		play(BACKUP, 30);
@@ -289,8 +292,7 @@ static void viewers_catch_up_over_a_switch(void **state)
 	check_live(REGION_BACKUP);
 }
 
-// A worker that takes long over each packet, for all its viewers, drops none of the group: what
-// comes leans on it.
+// A worker that takes long over each packet drops none of the group: what comes leans on it.
 static void a_busy_worker_gets_through_the_group(void **state)
 {
 	begin_groups(BOTH);
@@ -306,6 +308,61 @@ static void a_busy_worker_gets_through_the_group(void **state)
 	play(BACKUP, 1500);
 	check_live(REGION_BACKUP);
 	assert_int_equal(kit.workers[0].counters->drops[DROP_OVERLOAD], 0);
+}
+
+// What is kept is seconds of pictures: each viewer gets it as fast as his way is said to be,
+// whichever worker he is on, and the key frame of it at once.
+static void each_catches_up_by_himself(void **state)
+{
+	const struct keep *k = keep_find(&kit.edge, 0, 1);
+	uint64_t before[2], from_ns;
+
+	kit.conf.media.start_mbps = 4;
+	begin_groups(BOTH);
+	join(0);
+	join(1);
+	play(BOTH, 2000);
+	for (int i = 0; i < 2; i++)
+		before[i] = state_of(viewers[i].slot)->sent.bytes;
+	play_until_the_backup_does();
+	from_ns = region_now_ns();
+	for (int n = 0; n < 50; n++) {
+		uint64_t most, ahead_ns = FRAME_MS * NS_PER_MS;
+
+		play(BACKUP, FRAME_MS);
+		most = START_BURST_BYTES +
+		       (region_now_ns() - from_ns + ahead_ns) * 4 / 8 / 1000; // 4 Mbit/s
+		for (int i = 0; i < 2; i++) {
+			assert_true(viewers[i].role == REGION_BACKUP);
+			assert_true(state_of(viewers[i].slot)->sent.bytes - before[i] < most);
+			assert_int_equal(
+				kit.workers[i].peers[viewers[i].slot]->legs[LEG_VIDEO].catching, 1);
+		}
+	}
+	play(BACKUP, 1000);
+	check_live(REGION_BACKUP);
+	// What was sent late is not what the source sends a second.
+	assert_true(k->byte_rate[LEG_VIDEO] < 2 * 2 * PAYLOAD_BYTES * 1000 / FRAME_MS);
+}
+
+// Where the group is too old to be sent, all wait for the next key frame, which is asked for.
+static void an_old_group_is_not_sent(void **state)
+{
+	kit.conf.media.start_max_ms = 100;
+	begin_groups(BOTH);
+	join(0);
+	join(1);
+	play(BOTH, 300);
+	play_until_the_backup_does();
+	play(BACKUP, 50);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(viewers[i].role, REGION_PRIMARY);
+		assert_int_equal(state_of(viewers[i].slot)->keys_waited, 1);
+	}
+	assert_true(kit.edge.key_wanted[0] != 0);
+	begin_groups(BACKUP);
+	play(BACKUP, 50);
+	check_live(REGION_BACKUP);
 }
 
 // ---- asking ------------------------------------------------------------------------------------
@@ -452,10 +509,12 @@ static void without_memory_the_primary_plays(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(viewers_join_while_a_backup_is_fed),
+		test(viewers_join_as_a_backup_takes_over),
 		test(without_memory_the_primary_plays),
 		test(viewers_catch_up_over_a_switch),
 		test(a_busy_worker_gets_through_the_group),
+		test(each_catches_up_by_himself),
+		test(an_old_group_is_not_sent),
 		test(a_backup_without_a_picture_is_asked),
 		test(a_backup_that_plays_is_removed),
 		test(each_source_has_its_own_sets),

@@ -98,25 +98,6 @@ static void what_waits_in_the_lane_is_sent_once(void **state)
 	kit_viewer_fini(&p.v);
 }
 
-// A source that took over sends its group a tick apart: what is foreseen rests on what came since.
-static void a_group_drawn_together_foretells_nothing(void **state)
-{
-	struct player p;
-
-	fed.ticks = 1;
-	start_feed_group(60);
-	fed.ticks = FRAME_TICKS;
-	start_go_live(NULL, 0, 100);
-	kit_peer_add(0, 0, 0, SRTP_PROFILE_GCM128);
-	player_init(&p, 0, 0);
-	start_go_live(&p, 1, 300);
-	assert_int_equal(start_state(0)->starts_instant, 1);
-	assert_int_equal(p.at, fed.n);
-	assert_true(p.live);
-	assert_int_equal(player_leg(&p, 0)->catching, 0);
-	kit_viewer_fini(&p.v);
-}
-
 // The lane has sent all to the others, and there is more than fits one turn: it is too early to
 // join.
 static void nobody_joins_before_the_live_edge(void **state)
@@ -386,7 +367,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		start_test(viewers_join_in_the_middle),
 		start_test(what_waits_in_the_lane_is_sent_once),
-		start_test(a_group_drawn_together_foretells_nothing),
 		start_test(nobody_joins_before_the_live_edge),
 		start_test(a_source_may_slow_down),
 		start_test(frames_leave_when_they_are_due),

@@ -67,22 +67,38 @@ static void take_output(enum leg_kind leg, const struct leg_packet *p)
 	t.n_out++;
 }
 
-static void feed_kept(void)
+// What was kept has the source's own distances, and so much room that it can be drawn together
+// behind what was sent.
+static void take_kept(void)
 {
-	const struct leg_packet *p;
-	const uint8_t *payload;
+	struct gop *g = &t.sources->gop;
+	uint32_t shown_ts = t.last_ts[LEG_VIDEO];
+	bool shown = t.any[LEG_VIDEO];
 
-	while ((p = sources_feed(t.sources, t.now_ns, &payload)))
-		take_output(LEG_VIDEO, p);
+	for (uint32_t i = 0; i < g->n_packets; i++) {
+		if (i)
+			t.last_ts[LEG_VIDEO] = g->packets[i].p.ts - 1;
+		else
+			t.any[LEG_VIDEO] = false;
+		take_output(LEG_VIDEO, &g->packets[i].p);
+		assert_true(g->packets[i].rx_ns <= t.now_ns);
+		if (i && !g->packets[i - 1].p.params)
+			assert_int_equal(g->packets[i].p.ts - g->packets[i - 1].p.ts,
+				VIDEO_HZ / 1000 * FRAME_MS);
+	}
+	if (g->n_packets && shown)
+		assert_true((int32_t)(t.last_ts[LEG_VIDEO] - shown_ts) > (int32_t)gop_n_before(g));
+	gop_clear(g);
 }
 
 static void switch_if_due(void)
 {
 	enum region_switch why;
 
-	if (sources_due(t.sources, &t.policy, t.now_ns, &why))
-		sources_switch(t.sources, why, t.now_ns);
-	feed_kept();
+	if (!sources_due(t.sources, &t.policy, t.now_ns, &why))
+		return;
+	sources_switch(t.sources, why, t.now_ns);
+	take_kept();
 }
 
 // As the worker does with what a leg accepted.
@@ -91,12 +107,10 @@ static void forward(const struct encoder *e, enum leg_kind kind, const struct le
 {
 	bool plays = t.state.active == e->role;
 
-	if (plays && t.sources->feeding && kind == LEG_VIDEO)
-		assert_int_equal(gop_append(&t.sources->gop, p, payload), 0);
-	else if (plays)
+	if (plays)
 		take_output(kind, p);
-	else if (kind == LEG_VIDEO && !t.sources->feeding)
-		gop_put(&t.sources->gop, p, payload);
+	else if (kind == LEG_VIDEO)
+		gop_put(&t.sources->gop, p, payload, t.now_ns);
 }
 
 static void add_sets(const struct encoder *e, struct leg_packet *key, const uint8_t *payload)
@@ -228,7 +242,6 @@ static void backup_takes_over_from_a_silent_primary(void **state)
 	assert_int_equal(t.state.switches[REGION_SWITCH_SILENCE], 1);
 	// Its key frame once, all since then, and what came meanwhile.
 	assert_int_equal(t.n_keys, 1);
-	assert_false(t.sources->feeding);
 	assert_in_range(t.n_out, 200 + 9 - 120, 200 + 9 - 120 + 2 * 9);
 	// The newest picture is where the primary's would be.
 	for (int leg = 0; leg < LEG_COUNT; leg++) {
@@ -257,7 +270,6 @@ static void overtaken_by_the_first_is_late(void **state)
 	play(BOTH, 1);
 	play(BACKUP, 9);
 	assert_int_equal(t.state.active, REGION_BACKUP);
-	assert_false(t.sources->feeding);
 	give(&late, LEG_VIDEO);
 	assert_int_equal(t.states[REGION_BACKUP][LEG_VIDEO].drops[DROP_INGEST_LATE], 1);
 }
@@ -329,13 +341,14 @@ static void overtaken_pictures_keep_their_place(void **state)
 			.opens = frame == 0,
 			.payload_bytes = sizeof(payload) };
 
-		gop_put(g, &p, payload);
+		gop_put(g, &p, payload, frame);
 	}
-	gop_draw(g, 1000, 50, 10);
+	gop_move(g, 1000, 50, 10);
 	for (uint32_t i = 0; i < 5; i++) {
 		assert_int_equal(g->packets[i].p.seq, 1100 + order[i]);
 		assert_int_equal(g->packets[i].p.frame, 17 + order[i]);
-		assert_int_equal(g->packets[i].p.ts, 5000 + 3600 * 4 + 50 - (4 - order[i]));
+		assert_int_equal(g->packets[i].p.ts, 5050 + 3600 * order[i]);
+		assert_int_equal(g->packets[i].rx_ns, order[i]);
 	}
 }
 
@@ -392,16 +405,16 @@ static void gop_is_bounded(void **state)
 	struct gop *g = &t.sources->gop;
 
 	for (int turn = 0; turn < 2; turn++) {
-		gop_put(g, &p, payload);
+		gop_put(g, &p, payload, 0);
 		assert_true(gop_ready(g));
 		p.opens = p.key = p.begins = false;
 		for (int i = 0; i < GOP_MAX_PACKETS && gop_ready(g); i++) {
 			p.seq++;
-			gop_put(g, &p, payload);
+			gop_put(g, &p, payload, 0);
 			assert_true(g->n_bytes <= GOP_MAX_BYTES);
 		}
 		assert_false(gop_ready(g));
-		gop_put(g, &p, payload);
+		gop_put(g, &p, payload, 0);
 		assert_false(gop_ready(g));
 		p.opens = p.key = p.begins = true;
 		p.seq++;
