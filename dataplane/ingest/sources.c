@@ -7,6 +7,8 @@
 enum {
 	NS_PER_MS = 1000000,
 	STALE_MS = 2000, // pictures that ended so long ago are not shown
+	CALM_MS = 10000, // a source that played so long was worth its turn
+	MAX_UNREST = 5,
 	SAME_LINE_S = 5, // two sources' instants are not farther apart than by their delays
 };
 
@@ -104,6 +106,21 @@ static bool can_begin(struct sources *s, unsigned int standing, bool at_key)
 	return !s->wants_key;
 }
 
+// Two sources that each come and go would have viewers see nothing but beginnings: the sooner one
+// takes over after the other, the longer it plays at least, twice as long each time.
+static uint64_t least_turn_ns(const struct sources *s, uint32_t failover_ms)
+{
+	return (failover_ms * (uint64_t)NS_PER_MS) << s->unrest;
+}
+
+static void note_unrest(struct sources *s, enum region_switch why, uint64_t now_ns)
+{
+	if (now_ns - s->since_ns >= CALM_MS * (uint64_t)NS_PER_MS)
+		s->unrest = 0;
+	else if (why == REGION_SWITCH_SILENCE && s->unrest < MAX_UNREST)
+		s->unrest++;
+}
+
 bool sources_due(struct sources *s, const struct sources_policy *policy, uint64_t now_ns,
 	enum region_switch *why)
 {
@@ -122,7 +139,7 @@ bool sources_due(struct sources *s, const struct sources_policy *policy, uint64_
 	}
 	if ((standing & ~playing) && !(playing & ~standing)) {
 		*why = REGION_SWITCH_SILENCE;
-		return now_ns - s->since_ns >= policy->failover_ms * (uint64_t)NS_PER_MS &&
+		return now_ns - s->since_ns >= least_turn_ns(s, policy->failover_ms) &&
 		       can_begin(s, standing, false);
 	}
 	if (s->state->active != REGION_BACKUP || !policy->failback ||
@@ -295,6 +312,7 @@ void sources_switch(struct sources *s, enum region_switch why, uint64_t now_ns)
 	s->state->switches[why]++;
 	s->state->why = (uint8_t)why;
 	s->state->switched_ns = now_ns;
+	note_unrest(s, why, now_ns);
 	s->since_ns = now_ns;
 	s->healthy_ns = 0;
 }

@@ -25,6 +25,7 @@ struct sources {
 	struct stream_clock spare_clock;
 	struct gop gop;
 	uint64_t since_ns;   // the source plays, or the pair is a pair
+	uint8_t unrest;	     // switches for silence of late, each soon after the one before
 	uint64_t healthy_ns; // the primary stands by and all of it came since then; 0: not so
 	bool wants_key;	     // the one that stands by would take over if it had a picture
 };

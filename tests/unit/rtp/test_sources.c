@@ -47,6 +47,7 @@ static struct {
 	bool any[LEG_COUNT];
 	bool led; // by sets: the next packet is of the same picture
 	unsigned int n_keys, n_out;
+	unsigned int group_frames;
 } t;
 
 static void take_output(enum leg_kind leg, const struct leg_packet *p)
@@ -137,7 +138,7 @@ static void give(struct encoder *e, enum leg_kind kind)
 	memcpy(pkt + 2, &seq, 2);
 	memcpy(pkt + 4, &ts, 4);
 	memcpy(pkt + 8, &ssrc, 4);
-	pkt[12] = kind == LEG_AUDIO ? 0x78 : e->n % GROUP_FRAMES == 0 ? 0x65 : 0x41;
+	pkt[12] = kind == LEG_AUDIO ? 0x78 : e->n % t.group_frames == 0 ? 0x65 : 0x41;
 	if (leg_accept(&t.legs[e->role][kind], plays ? &t.clock : &t.sources->spare_clock, &from,
 		    pkt, sizeof(pkt), 1200, t.now_ns, &p, &changes) < 0)
 		return;
@@ -181,6 +182,7 @@ static int setup(void **state)
 	memset(&t, 0, sizeof(t));
 	t.now_ns = 3600000 * MS_NS;
 	t.policy.failover_ms = 200;
+	t.group_frames = GROUP_FRAMES;
 	for (int role = 0; role < REGION_ROLE_COUNT; role++) {
 		for (int leg = 0; leg < LEG_COUNT; leg++)
 			leg_init(
@@ -314,6 +316,28 @@ static void silent_sound_is_silence(void **state)
 	assert_int_equal(n_switches(), 1);
 }
 
+// Two that come and go: the changes get rarer, and a good while of one of them ends that.
+static void two_that_falter_change_less_and_less(void **state)
+{
+	unsigned int n_first, n_second;
+
+	t.group_frames = 4;
+	play(BOTH, 20);
+	for (int i = 0; i < 10; i++)
+		play(i % 2 ? PRIMARY : BACKUP, 10);
+	n_first = (unsigned int)n_switches();
+	for (int i = 0; i < 20; i++)
+		play(i % 2 ? PRIMARY : BACKUP, 10);
+	n_second = (unsigned int)n_switches() - n_first;
+	assert_in_range(n_first, 3, 7);
+	assert_in_range(n_second, 1, 3);
+	play(BOTH, 300);
+	n_first = (unsigned int)n_switches();
+	for (int i = 0; i < 2; i++)
+		play(t.state.active == REGION_PRIMARY ? BACKUP : PRIMARY, 10);
+	assert_int_equal(n_switches(), n_first + 2);
+}
+
 // Sound that nobody heard yet is behind nothing, whatever its timestamps.
 static void sound_may_come_with_the_backup(void **state)
 {
@@ -432,6 +456,7 @@ int main(void)
 		test(sound_goes_on_behind_a_liar),
 		test(backup_without_a_key_frame_waits),
 		test(silent_sound_is_silence),
+		test(two_that_falter_change_less_and_less),
 		test(sound_may_come_with_the_backup),
 		test(overtaken_pictures_keep_their_place),
 		test(back_by_hand_at_a_key_frame),
