@@ -90,6 +90,7 @@ struct conf {
 		uint16_t history_mib;	 // of a video leg, default 8
 		uint16_t repair_percent; // of a leg's bit rate, default 50; 0: NACKs are not
 					 // answered
+		uint8_t repair_copies;	 // of a packet for one NACK at most, 1 or 2, default 2
 		uint32_t start_mbps;	 // of an instant start's catch-up, 1 to 10000, default 50
 		uint32_t start_max_ms;	 // age of its key frame, 0 none, to 60000, default 12000
 		uint8_t pacing_percent;	 // of the frame interval, 0 to 50, default 50; 0: off

@@ -141,6 +141,8 @@ const struct conf_option conf_options[] = {
 	NUMBER(media, repair_percent, 0, 200, 50,
 		"What a viewer that reports loss is sent again at most, in percent of the stream's "
 		"bit rate; 0: nothing"),
+	NUMBER(media, repair_copies, 1, 2, 2,
+		"How often a lost packet is sent again for one request, as far as little is lost"),
 	NUMBER(media, start_mbps, 1, 10000, 50,
 		"How quickly a viewer who joins in the middle of a group of pictures is sent what "
 		"came since its key frame, in Mbit/s"),

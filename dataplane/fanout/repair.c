@@ -22,6 +22,11 @@ enum {
 	// one go, a key frame among it. No leg is so slow that its viewers get less than these.
 	RATE_MIN_BYTES = 8 * 1024,
 	BURST_MIN_BYTES = 16 * 1024,
+	// A resend that is lost as well is missed for 100 ms and more: browsers, who are told no
+	// round trip, ask again only then. So it goes out twice while half of the burst is left;
+	// the second counts for so many, so that of what is lost in ones and twos all is doubled,
+	// and next to nothing on a line that cannot carry more.
+	SECOND_COUNTS = 8,
 	// Looked at, of one viewer's leg: 10 for a NACK, 1 for each packet that it names. A viewer
 	// that loses 10 % of 2000 packets a second and says so every 20 ms makes it 700 a second.
 	ATTENTION_A_SECOND = 4000,
@@ -39,12 +44,14 @@ struct request {
 	uint64_t index;
 	uint64_t seq; // of the stream's output
 	uint32_t ts;  // as it was sent, but for the leg's base
+	uint16_t n_copies;
 	struct history_meta meta;
 };
 
 struct repairs {
 	struct request granted[SEAL_BATCH];
 	uint16_t n_granted;
+	uint16_t n_packets; // copies and all: a batch at most
 	struct sealing sealing;
 	uint8_t payloads[SEAL_BATCH][ROOM_BYTES];
 };
@@ -120,13 +127,22 @@ static void note_resent(const struct worker *w, const struct request *q)
 	q->peer->recent[at].ms = (uint16_t)(w->now_ns / NS_PER_MS);
 }
 
+static uint32_t rate_of(const struct request *q)
+{
+	return atomic_load_explicit(&q->keep->byte_rate[q->kind], memory_order_relaxed);
+}
+
+static int64_t burst_of(const struct request *q)
+{
+	return RTE_MAX(rate_of(q) / 2, (uint32_t)BURST_MIN_BYTES);
+}
+
 // Return: whether the viewer may have so much more; it is taken off then.
 static bool spend(const struct worker *w, const struct request *q, uint16_t bytes)
 {
 	struct peer_repair *r = q->repair;
-	uint32_t rate = atomic_load_explicit(&q->keep->byte_rate[q->kind], memory_order_relaxed);
-	uint64_t share = (uint64_t)rate * w->edge->conf->media.repair_percent / 100;
-	int64_t burst = RTE_MAX(rate / 2, (uint32_t)BURST_MIN_BYTES);
+	uint64_t share = (uint64_t)rate_of(q) * w->edge->conf->media.repair_percent / 100;
+	int64_t burst = burst_of(q);
 	uint64_t gone_ns = RTE_MIN(w->now_ns - r->budget_ns, (uint64_t)NS_PER_S);
 
 	if (r->budget_ns == 0)
@@ -142,14 +158,39 @@ static bool spend(const struct worker *w, const struct request *q, uint16_t byte
 	return true;
 }
 
+// Return: whether the viewer may have it a second time.
+static bool spend_second(const struct worker *w, const struct request *q)
+{
+	int64_t cost = SECOND_COUNTS * (int64_t)q->meta.payload_bytes;
+
+	if (w->edge->conf->media.repair_copies < 2 ||
+		q->repair->budget_bytes - cost < burst_of(q) / 2)
+		return false;
+	q->repair->budget_bytes -= cost;
+	return true;
+}
+
 // Where the history's copy goes, with room for OSN in front.
 static uint8_t *next_payload(const struct worker *w)
 {
 	return w->repairs->payloads[w->repairs->sealing.n];
 }
 
-// As a retransmission, or as it was. The history's copy stands in next_payload.
-static bool seal_one(struct worker *w, const struct request *q)
+static void count_resent(
+	const struct worker *w, const struct request *q, struct peer_leg *l, uint32_t bytes)
+{
+	struct region_peer_leg_state *asked = peer_state_of(q->leg);
+
+	if (l->sent->packets++ == 0)
+		l->sent->first_tx_ns = w->now_ns;
+	l->sent->bytes += bytes;
+	asked->resent++;
+	asked->resent_bytes += bytes;
+}
+
+// As retransmissions, or as it was. The history's copy stands in next_payload.
+// Return: false when mbufs were lacking.
+static bool seal_copies(struct worker *w, const struct request *q)
 {
 	struct peer_leg *rtx = &q->peer->legs[PEER_RTX];
 	bool wrapped = q->kind == LEG_VIDEO && rtx->enabled;
@@ -159,21 +200,18 @@ static bool seal_one(struct worker *w, const struct request *q)
 		.payload_bytes = (uint16_t)(q->meta.payload_bytes + (wrapped ? PEER_OSN_BYTES : 0)),
 		.ts = q->ts,
 		.marker = q->meta.marker };
-	struct region_peer_leg_state *asked = peer_state_of(q->leg);
 	struct stamp stamp;
 
-	if (!sealing_take_one(w, &w->repairs->sealing))
-		return false;
 	osn[0] = (uint8_t)(q->index >> 8);
 	osn[1] = (uint8_t)q->index;
 	stamp_make(&stamp, l, plain.payload_bytes);
-	sealing_add(&w->repairs->sealing, l, &stamp, &plain,
-		wrapped ? peer_rtx_take(q->peer) : q->index);
-	if (l->sent->packets++ == 0)
-		l->sent->first_tx_ns = w->now_ns;
-	l->sent->bytes += plain.payload_bytes;
-	asked->resent++;
-	asked->resent_bytes += plain.payload_bytes;
+	for (uint16_t i = 0; i < q->n_copies; i++) {
+		if (!sealing_take_one(w, &w->repairs->sealing))
+			return false;
+		sealing_add(&w->repairs->sealing, l, &stamp, &plain,
+			wrapped ? peer_rtx_take(q->peer) : q->index);
+		count_resent(w, q, l, plain.payload_bytes);
+	}
 	return true;
 }
 
@@ -187,7 +225,7 @@ static void add(struct worker *w, const struct request *q)
 		peer_state_of(q->leg)->missed[REGION_MISS_GONE]++;
 		return;
 	}
-	if (!seal_one(w, q)) {
+	if (!seal_copies(w, q)) {
 		w->counters->drops[DROP_NO_MBUF]++;
 		peer_state_of(q->leg)->sent.drops++;
 	}
@@ -206,6 +244,7 @@ void repair_flush(struct worker *w)
 			add(w, &r->granted[i - AHEAD]);
 	}
 	r->n_granted = 0;
+	r->n_packets = 0;
 	sealing_flush(w, &r->sealing);
 }
 
@@ -230,10 +269,19 @@ static int find(struct worker *w, struct request *q, uint16_t seq16)
 	return too_old(w, q) ? REGION_MISS_GONE : REGION_MISS_COUNT;
 }
 
+static void grant(struct worker *w, const struct request *q)
+{
+	struct repairs *r = w->repairs;
+
+	if (r->n_packets + q->n_copies > SEAL_BATCH)
+		repair_flush(w);
+	r->granted[r->n_granted++] = *q;
+	r->n_packets += q->n_copies;
+}
+
 static void answer(struct worker *w, struct request *q, uint16_t seq16)
 {
 	struct region_peer_leg_state *state = peer_state_of(q->leg);
-	struct repairs *r = w->repairs;
 	int miss = find(w, q, seq16);
 
 	if (miss == REGION_MISS_COUNT && w->n_waiting > WORKER_WAITING_MAX / 2)
@@ -245,9 +293,8 @@ static void answer(struct worker *w, struct request *q, uint16_t seq16)
 		return;
 	}
 	note_resent(w, q);
-	r->granted[r->n_granted++] = *q;
-	if (r->n_granted == SEAL_BATCH)
-		repair_flush(w);
+	q->n_copies = spend_second(w, q) ? 2 : 1;
+	grant(w, q);
 }
 
 // ---- in ----------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ static const struct row {
 	{ "media", "dscp", "63", FIELD(media.dscp), 63 },
 	{ "media", "history_mib", "1024", FIELD(media.history_mib), 1024 },
 	{ "media", "repair_percent", "0", FIELD(media.repair_percent), 0 },
+	{ "media", "repair_copies", "1", FIELD(media.repair_copies), 1 },
 	{ "media", "start_mbps", "10000", FIELD(media.start_mbps), 10000 },
 	{ "media", "start_max_ms", "60000", FIELD(media.start_max_ms), 60000 },
 	{ "media", "pacing_percent", "0", FIELD(media.pacing_percent), 0 },
@@ -147,6 +148,7 @@ static void test_defaults(void **state)
 	assert_int_equal(conf->media.dscp, 34);
 	assert_int_equal(conf->media.history_mib, 8);
 	assert_int_equal(conf->media.repair_percent, 50);
+	assert_int_equal(conf->media.repair_copies, 2);
 	assert_int_equal(conf->media.pacing_percent, 50);
 	assert_int_equal(conf->ingest.first_port, 20000);
 	assert_int_equal(conf->ingest.last_port, 29999);
