@@ -94,6 +94,12 @@ void backup_house(struct worker *w, uint16_t slot)
 
 // ---- pairs -------------------------------------------------------------------------------------
 
+// The history takes it in one piece, and what comes while viewers read it.
+static uint32_t gop_bytes(const struct worker *w)
+{
+	return ((uint32_t)w->edge->conf->media.history_mib << 20) / 4 * 3;
+}
+
 static int pair(struct worker *w, uint16_t slot, const struct region_stream_conf *conf)
 {
 	struct region_stream *shared = &w->edge->region->streams[slot];
@@ -104,7 +110,7 @@ static int pair(struct worker *w, uint16_t slot, const struct region_stream_conf
 	for (int leg = 0; leg < LEG_COUNT; leg++)
 		leg_init(&s->backup[leg], leg, &conf->backup[leg], &none, &shared->backup[leg]);
 	rc = sources_create(s->legs, s->backup, &s->clock, shared->norm, &shared->sources,
-		w->now_ns, &s->sources);
+		gop_bytes(w), w->now_ns, &s->sources);
 	// Then the primary plays, whatever did before.
 	if (rc < 0) {
 		memset(s->backup, 0, sizeof(s->backup));

@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-int gop_init(struct gop *g)
+int gop_init(struct gop *g, uint32_t max_bytes)
 {
 	memset(g, 0, sizeof(*g));
-	g->bytes = malloc(GOP_MAX_BYTES);
+	g->max_bytes = max_bytes;
+	g->bytes = malloc(max_bytes);
 	g->packets = malloc(GOP_MAX_PACKETS * sizeof(*g->packets));
 	return g->bytes && g->packets ? 0 : -ENOMEM;
 }
@@ -27,7 +28,7 @@ void gop_clear(struct gop *g)
 
 static int add(struct gop *g, const struct leg_packet *p, const uint8_t *payload, uint64_t rx_ns)
 {
-	if (g->n_packets == GOP_MAX_PACKETS || g->n_bytes + p->payload_bytes > GOP_MAX_BYTES)
+	if (g->n_packets == GOP_MAX_PACKETS || g->n_bytes + p->payload_bytes > g->max_bytes)
 		return -ENOBUFS;
 	memcpy(g->bytes + g->n_bytes, payload, p->payload_bytes);
 	g->packets[g->n_packets++] =

@@ -9,7 +9,6 @@
 #include "dataplane/ingest/leg.h"
 
 enum {
-	GOP_MAX_BYTES = 8 << 20,
 	GOP_MAX_PACKETS = 8192,
 	GOP_MAX_FRAMES = 1024, // with those that were lost
 };
@@ -24,11 +23,13 @@ struct gop {
 	uint8_t *bytes;
 	struct gop_packet *packets;
 	uint32_t n_bytes, n_packets;
+	uint32_t max_bytes;
 	uint32_t newest_frame, newest_ts; // of what is in order
 };
 
+// max_bytes: of payloads; taken from the system as they are used.
 // Return: 0; -ENOMEM. gop_fini is right after a failure too.
-int gop_init(struct gop *);
+int gop_init(struct gop *, uint32_t max_bytes);
 void gop_fini(struct gop *);
 
 void gop_clear(struct gop *);

@@ -26,14 +26,14 @@ static void use_norms(struct sources *s)
 }
 
 int sources_create(struct leg *primary, struct leg *backup, struct stream_clock *clock,
-	struct region_leg_norm *norm, struct region_sources_state *state, uint64_t now_ns,
-	struct sources **out)
+	struct region_leg_norm *norm, struct region_sources_state *state, uint32_t gop_bytes,
+	uint64_t now_ns, struct sources **out)
 {
 	struct sources *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
-	if (gop_init(&s->gop) < 0) {
+	if (gop_init(&s->gop, gop_bytes) < 0) {
 		gop_fini(&s->gop);
 		free(s);
 		return -ENOMEM;

@@ -39,11 +39,12 @@ struct sources_policy {
 };
 
 // Make a pair. The legs have their conf; what plays is in state->active.
-// legs:   of the primary and of the backup; outlive the pair, as clock, norm and state do.
-// Return: 0; -ENOMEM.
+// legs:      of the primary and of the backup; outlive the pair, as clock, norm and state do.
+// gop_bytes: kept of the one that stands by, at most.
+// Return:    0; -ENOMEM.
 int sources_create(struct leg *primary, struct leg *backup, struct stream_clock *clock,
-	struct region_leg_norm *norm, struct region_sources_state *state, uint64_t now_ns,
-	struct sources **out);
+	struct region_leg_norm *norm, struct region_sources_state *state, uint32_t gop_bytes,
+	uint64_t now_ns, struct sources **out);
 
 // No pair any more; whichever plays goes on in the region. NULL is fine.
 void sources_destroy(struct sources *);

@@ -480,12 +480,12 @@ static void each_source_has_its_own_sets(void **state)
 
 static bool gop_fails;
 
-int __real_gop_init(struct gop *);
-int __wrap_gop_init(struct gop *);
+int __real_gop_init(struct gop *, uint32_t max_bytes);
+int __wrap_gop_init(struct gop *, uint32_t max_bytes);
 
-int __wrap_gop_init(struct gop *g)
+int __wrap_gop_init(struct gop *g, uint32_t max_bytes)
 {
-	return gop_fails ? -ENOMEM : __real_gop_init(g);
+	return gop_fails ? -ENOMEM : __real_gop_init(g, max_bytes);
 }
 
 // A worker that takes the stream up while the backup plays has no room for a pair.

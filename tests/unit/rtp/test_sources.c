@@ -17,6 +17,7 @@ enum {
 	GROUP_FRAMES = 250, // ten seconds
 	VIDEO_HZ = 90000,
 	AUDIO_HZ = 48000,
+	GOP_BYTES = 6 << 20,
 };
 
 // An encoder whose picture k and sound packet 2k are of one instant.
@@ -194,7 +195,7 @@ static int setup(void **state)
 	}
 	// The backup's first key frame is a while off.
 	return sources_create(
-		t.legs[0], t.legs[1], &t.clock, t.norm, &t.state, t.now_ns, &t.sources);
+		t.legs[0], t.legs[1], &t.clock, t.norm, &t.state, GOP_BYTES, t.now_ns, &t.sources);
 }
 
 static int teardown(void **state)
@@ -435,7 +436,7 @@ static void gop_is_bounded(void **state)
 		for (int i = 0; i < GOP_MAX_PACKETS && gop_ready(g); i++) {
 			p.seq++;
 			gop_put(g, &p, payload, 0);
-			assert_true(g->n_bytes <= GOP_MAX_BYTES);
+			assert_true(g->n_bytes <= GOP_BYTES);
 		}
 		assert_false(gop_ready(g));
 		gop_put(g, &p, payload, 0);
