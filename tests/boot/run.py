@@ -17,7 +17,8 @@ import time
 import traceback
 
 sys.dont_write_bytecode = True  # root shall leave no cache in the tree
-sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e"))
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path += [os.path.join(TESTS, "e2e"), TESTS]
 
 import host  # noqa: E402 (the path comes first)
 
@@ -28,9 +29,9 @@ from cases import all_cases  # noqa: E402
 from host import ROOT, Failure  # noqa: E402
 from machine import Cable  # noqa: E402
 from node import Yard  # noqa: E402
+from results import report  # noqa: E402
 
 LIMIT_S = 500
-MAX_REASON = 400  # characters
 
 
 def on_alarm(*_):
@@ -54,15 +55,6 @@ def run_case(case, yard):
         yard.examine()
     yard.stop()  # the next one begins with a machine of its own
     return verdict
-
-
-def report(verdict, name, reason, seconds, results):
-    reason = " ".join(reason.split())[:MAX_REASON]
-    line = f"{verdict:4} boot/{name}{f' ({reason})' if reason else ''} {seconds:.1f} s"
-    print(line, flush=True)
-    if results:
-        with open(results, "a") as file:
-            file.write(line + "\n")
 
 
 def why_not_here(options):
@@ -89,7 +81,7 @@ def run_all(chosen, options):
                 os.makedirs(yard.logs)
                 verdict, reason = run_case(case, yard)
                 failed += verdict == "FAIL"
-                report(verdict, name, reason, time.monotonic() - began, options.results)
+                report(f"boot/{name}", verdict, reason, time.monotonic() - began, options.results)
             yard.stop()
     finally:
         if yard:
@@ -119,7 +111,7 @@ def main():
     obstacle = why_not_here(options)
     if obstacle:
         for name in chosen:
-            report("skip", name, obstacle, 0, options.results)
+            report(f"boot/{name}", "skip", obstacle, 0, options.results)
         return 0
     return run_all(chosen, options)
 

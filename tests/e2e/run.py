@@ -15,12 +15,13 @@ import time
 import traceback
 
 sys.dont_write_bytecode = True  # root shall leave no cache in the tree
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import cases
 from host import ROOT, Failure, Skip
+from results import report
 
 LIMIT_S = 180
-MAX_REASON = 400  # characters
 
 
 class Context:
@@ -54,17 +55,6 @@ def run_case(case, context):
         return "FAIL", traceback.format_exc().strip().splitlines()[-1]
     finally:
         signal.alarm(0)
-
-
-def report(verdict, name, reason, seconds, results):
-    reason = " ".join(reason.split())
-    if len(reason) > MAX_REASON:
-        reason = reason[:MAX_REASON] + "…"
-    line = f"{verdict:4} e2e/{name}{f' ({reason})' if reason else ''} {seconds:.1f} s"
-    print(line, flush=True)
-    if results:
-        with open(results, "a") as file:
-            file.write(line + "\n")
 
 
 def why_not_here(options):
@@ -107,7 +97,7 @@ def main():
         else:
             verdict, reason = run_case(case, Context(options, name))
         failed += verdict == "FAIL"
-        report(verdict, name, reason, time.monotonic() - began, options.results)
+        report(f"e2e/{name}", verdict, reason, time.monotonic() - began, options.results)
     return 1 if failed else 0
 
 

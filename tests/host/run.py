@@ -15,9 +15,11 @@ import time
 import traceback
 
 sys.dont_write_bytecode = True  # root shall leave no cache in the tree
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import examining
 import provisioning
+from results import report
 from system import ROOT, Failure, Store
 
 CASES = {**provisioning.CASES, **examining.CASES}
@@ -41,15 +43,6 @@ def run_case(case, store):
         return "FAIL", traceback.format_exc().strip().splitlines()[-1]
     finally:
         signal.alarm(0)
-
-
-def report(verdict, name, reason, seconds, results):
-    reason = " ".join(reason.split())[:400]
-    line = f"{verdict:4} host/{name}{f' ({reason})' if reason else ''} {seconds:.1f} s"
-    print(line, flush=True)
-    if results:
-        with open(results, "a") as file:
-            file.write(line + "\n")
 
 
 def why_not_here(options):
@@ -94,7 +87,7 @@ def run_all(chosen, options):
             began = time.monotonic()
             verdict, reason = ("skip", obstacle) if obstacle else run_case(CASES[name], store)
             failed += verdict == "FAIL"
-            report(verdict, name, reason, time.monotonic() - began, options.results)
+            report(f"host/{name}", verdict, reason, time.monotonic() - began, options.results)
     finally:
         if store:
             store.remove()

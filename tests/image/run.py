@@ -13,10 +13,12 @@ import time
 import traceback
 
 sys.dont_write_bytecode = True  # root shall leave no cache in the tree
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import built
 import config
 import slots
+from results import report
 from shell import ROOT, Failure
 
 CASES = {**config.CASES, **slots.CASES, **built.CASES}
@@ -37,15 +39,6 @@ def run_case(case, options):
     except Exception:
         traceback.print_exc()
         return "FAIL", traceback.format_exc().strip().splitlines()[-1]
-
-
-def report(verdict, name, reason, seconds, results):
-    reason = " ".join(reason.split())[:400]
-    line = f"{verdict:4} image/{name}{f' ({reason})' if reason else ''} {seconds:.1f} s"
-    print(line, flush=True)
-    if results:
-        with open(results, "a") as file:
-            file.write(line + "\n")
 
 
 def programs_of(build):
@@ -80,7 +73,7 @@ def main():
         began = time.monotonic()
         verdict, reason = run_case(CASES[name], options)
         failed += verdict == "FAIL"
-        report(verdict, name, reason, time.monotonic() - began, options.results)
+        report(f"image/{name}", verdict, reason, time.monotonic() - began, options.results)
     return 1 if failed else 0
 
 
