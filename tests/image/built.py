@@ -11,7 +11,7 @@ import time
 
 from shell import ROOT, check
 
-BUILDER = os.path.join(ROOT, "images/build")
+BUILDER = "images/build"
 OUTPUTS = ("initrd.img", "millrace.raw", "millrace.update", "report.json", "report.txt", "vmlinuz")
 LIMIT_S = 360
 LIMIT_BYTES = 200 << 20
@@ -33,12 +33,13 @@ def obstacle():
     return None
 
 
-def build(output, *arguments, umask=-1, **variables):
+def build(output, *arguments, tree=ROOT, umask=-1, **variables):
     cache = os.path.join(ROOT, "build", "image-cache")
     os.makedirs(cache, exist_ok=True)
-    return subprocess.run([BUILDER, "--output", output, "--cache", cache, *arguments],
+    command = [os.path.join(tree, BUILDER), "--output", output, "--cache", cache, *arguments]
+    return subprocess.run(command, umask=umask,
                           env={**os.environ, "SOURCE_DATE_EPOCH": "1767225600", **variables},
-                          umask=umask, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
 
 def sha256(path):
@@ -77,15 +78,30 @@ class Build:
 
 
 class Reproducible:
-    """Again, elsewhere, with another umask and another time of day."""
+    """Again, from a copy of the tree compiled elsewhere, with another umask and time of day."""
 
     def run(self, options):
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-            done = build(os.path.join(folder, "again"), umask=0o077, TMPDIR=folder, TZ="Asia/Tokyo")
+            tree, programs = os.path.join(folder, "copy/of/tree"), os.path.join(folder, "programs")
+            os.makedirs(tree)
+            subprocess.run(["cp", "-a", "-t", tree, *(os.path.join(ROOT, name) for name in os.listdir(ROOT)
+                                                      if not name.startswith("build"))], check=True)
+            subprocess.run(["/usr/bin/meson", "setup", programs, tree, "--prefix=/usr", "--buildtype=release",
+                            "-Db_ndebug=false"], check=True, stdout=subprocess.DEVNULL)
+            again = os.path.join(folder, "again")
+            done = build(again, f"--build={programs}", tree=tree, umask=0o077, TMPDIR=folder,
+                         TZ="Asia/Tokyo")
             check(done.returncode == 0, f"status {done.returncode}: {done.stderr[-300:]}")
-            other = [name for name in OUTPUTS if sha256(os.path.join(folder, "again", name))
+            other = [name for name in OUTPUTS if sha256(os.path.join(again, name))
                      != sha256(os.path.join(options.output, name))]
-            check(not other, f"not the same bytes: {', '.join(other)}")
+            check(not other, f"not the same bytes: {', '.join(other)}{self.files(options, again)}")
+
+    def files(self, options, again):
+        """Which files of the root are others."""
+        with open(os.path.join(again, "report.json")) as file:
+            there, here = json.load(file)["files"], report(options)["files"]
+        other = [path for path in sorted({*here, *there}) if here.get(path) != there.get(path)]
+        return f"; in the root: {' '.join(other)}" if other else ""
 
 
 class Contents:
@@ -237,7 +253,7 @@ class Refusals:
             check(not os.listdir(out), f"made: {os.listdir(out)}")
 
     def expect(self, folder, words, before, arguments):
-        done = subprocess.run([*before, BUILDER, "--output", os.path.join(folder, "out"), *arguments],
+        done = subprocess.run([*before, os.path.join(ROOT, BUILDER), "--output", os.path.join(folder, "out"), *arguments],
                               env={**os.environ, "TMPDIR": folder}, capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, timeout=60)
         said = done.stderr.strip().splitlines()
