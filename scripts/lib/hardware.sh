@@ -66,12 +66,21 @@ node_memory_mib()
 	awk -v key="$2:" '{ for (i = 1; i < NF; i++) if ($i == key) print int($(i + 1) / 1024) }' "$file"
 }
 
-# The number of huge pages of 2 MiB of a node, as a file to read and write.
+# node_pages_file NODE [KIB]: the number of a node's huge pages, of 2 MiB unless told, as a file to
+# read and write.
 node_pages_file()
 {
 	local dir=$SYSFS/devices/system/node/node$1
 	[[ -d $dir ]] || dir=$SYSFS/kernel/mm
-	echo "$dir/hugepages/hugepages-2048kB/nr_hugepages"
+	echo "$dir/hugepages/hugepages-${2:-2048}kB/nr_hugepages"
+}
+
+# What the huge pages of 1 GiB that a node has are worth, in such of 2 MiB. The data plane takes both.
+node_big_pages()
+{
+	local n
+	n=$(cat "$(node_pages_file "$1" 1048576)" 2>/dev/null) || n=0
+	echo $((n * 512))
 }
 
 # ---- NICs

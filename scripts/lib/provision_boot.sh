@@ -29,16 +29,74 @@ boot_where()
 # The parameters that are wanted, whoever has set them.
 boot_wanted()
 {
-	local node pages=$PAGES nodes=()
-	mapfile -t nodes < <(pages_nodes)
-	if [[ -n $HARDWARE ]] && (($(nodes_online | wc -l) > 1)); then
-		pages=$(for node in "${nodes[@]}"; do echo "$node:$PAGES"; done | paste -sd ,)
-	fi
-	echo "hugepagesz=2M hugepages=$pages"
+	boot_wanted_pages
 	[[ -z $NIC || -n $NIC_STAYS ]] || echo "intel_iommu=on iommu=pt"
 	[[ -n $CORES ]] || return 0
 	echo "isolcpus=managed_irq,domain,$CORES nohz_full=$CORES rcu_nocbs=$CORES"
 	[[ -z $HARDWARE ]] || echo "irqaffinity=$(cores_left)"
+}
+
+# Nothing where the command line has enough without us.
+boot_wanted_pages()
+{
+	local node lacking pages=()
+	for node in $(pages_nodes); do
+		lacking=$((PAGES - 512 * $(boot_pages 1G "$node") - $(boot_pages 2M "$node")))
+		((lacking <= 0)) || pages+=("$(boot_node "$node")$lacking")
+	done
+	((${#pages[@]} == 0)) || echo "hugepagesz=2M hugepages=$(printf '%s\n' "${pages[@]}" | paste -sd ,)"
+}
+
+# A number is for one node where there are several.
+boot_node()
+{
+	(($(boot_nodes | wc -l) < 2)) || echo "$1:"
+}
+
+# All nodes; one where the machine is not looked at.
+boot_nodes()
+{
+	if [[ -z $HARDWARE ]]; then echo 0; else nodes_online; fi
+}
+
+# boot_pages SIZE NODE: how many huge pages of that size the command line without us gives a node.
+boot_pages()
+{
+	local word words size n=0
+	words=$(boot_base)
+	size=$(sed -n 's/.*\bdefault_hugepagesz=\([^ ]*\).*/\1/p' <<<"$words")
+	size=${size:-2M}
+	for word in $words; do
+		case $word in
+		hugepagesz=*) size=${word#*=} ;;
+		hugepages=*)
+			[[ $(size_bytes "$size") != $(size_bytes "$1") ]] || n=$((n + $(pages_share "${word#*=}" "$2")))
+			;;
+		esac
+	done
+	echo "$n"
+}
+
+size_bytes()
+{
+	numfmt --from=iec "${1^^}" 2>/dev/null || echo 0
+}
+
+# pages_share LIST NODE: the node's of 4, which all nodes share, or of 0:2,1:2.
+pages_share()
+{
+	local item items=()
+	IFS=, read -r -a items <<<"$1"
+	for item in "${items[@]}"; do
+		if [[ $item =~ ^[0-9]{1,7}$ ]]; then
+			echo $((10#$item / $(boot_nodes | wc -l)))
+			return
+		elif [[ $item =~ ^$2:([0-9]{1,7})$ ]]; then
+			echo $((10#${BASH_REMATCH[1]}))
+			return
+		fi
+	done
+	echo 0
 }
 
 # What is there without us.

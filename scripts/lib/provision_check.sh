@@ -114,10 +114,11 @@ check_pages()
 	local node have total want_mib=$((PAGES * 2))
 	[[ -n $HARDWARE ]] || return 0
 	for node in $(pages_nodes); do
+		(($(node_big_pages "$node") < PAGES)) || continue
 		[[ -e $(node_pages_file "$node") ]] ||
 			die "this kernel offers no huge pages of 2 MiB: boot Debian's own kernel"
 		have=$(<"$(node_pages_file "$node")")
-		((have < PAGES)) || continue
+		((have + $(node_big_pages "$node") < PAGES)) || continue
 		total=$(node_memory_mib "$node" MemTotal)
 		((want_mib <= total * 3 / 4)) ||
 			die "--hugepages: too little memory on NUMA node $node: $PAGES huge pages are" \
@@ -133,11 +134,29 @@ check_cmdline()
 	for ours in $(boot_wanted); do
 		for word in $base; do
 			[[ ${word%%=*} == "${ours%%=*}" && $word != "$ours" ]] || continue
-			[[ ${word%%=*} != @(hugepagesz|iommu) ]] || continue
+			[[ ${word%%=*} != @(hugepagesz|hugepages|iommu) ]] || continue
 			die "the kernel command line has $word already, and $ours is wanted:" \
 				"take it out of $(boot_where) first"
 		done
 	done
+	check_cmdline_pages
+}
+
+# The kernel takes the number of each size once, and one without a size for the size before it.
+check_cmdline_pages()
+{
+	local node all=0 words
+	[[ -n $(boot_wanted_pages) ]] || return 0
+	for node in $(boot_nodes); do
+		all=$((all + $(boot_pages 2M "$node")))
+	done
+	((all == 0)) ||
+		die "the kernel command line has $all huge pages of 2 MiB already, and $PAGES on each of" \
+			"the NUMA nodes $(pages_nodes | list_join) are wanted: take them out of $(boot_where) first"
+	words=" $(boot_base)"
+	[[ ${words%% hugepagesz=*} != *" hugepages="* ]] ||
+		die "the kernel command line has hugepages= without its size, and others are wanted beside" \
+			"these: put hugepagesz=1G before it in $(boot_where) first"
 }
 
 # check_disk: the sum of what is needed on each file system.

@@ -44,18 +44,22 @@ pages_nodes()
 
 pages_step()
 {
-	local node file have got
+	local node file big want have got
 	[[ -n $LIVE ]] || return 0
 	for node in $(pages_nodes); do
+		big=$(node_big_pages "$node")
+		((big == 0)) || note "NUMA node $node has huge pages of 1 GiB: they count as $big"
+		want=$((PAGES - big))
+		((want > 0)) || continue
 		file=$(node_pages_file "$node")
 		have=$(<"$file")
-		((have < PAGES)) || continue
-		change "raise the huge pages of NUMA node $node from $have to $PAGES" || continue
+		((have < want)) || continue
+		change "raise the huge pages of NUMA node $node from $have to $want" || continue
 		record pages "$node" "$have"
-		echo "$PAGES" 2>/dev/null >"$file" || true
+		echo "$want" 2>/dev/null >"$file" || true
 		got=$(<"$file")
-		((got >= PAGES)) ||
-			die "too few huge pages: the kernel found memory for $got of $PAGES on NUMA node" \
+		((got >= want)) ||
+			die "too few huge pages: the kernel found memory for $got of $want on NUMA node" \
 				"$node; close programs, or ask for fewer with --hugepages"
 	done
 }

@@ -173,6 +173,41 @@ class WhileItRuns:
             check(not os.path.exists(system.at("run/millrace")), "/run/millrace is left")
 
 
+BIG = "hugepagesz=1G hugepages=2"  # of the two nodes
+
+
+def big_pages(system):
+    for node in (0, 1):
+        system.machine.put(system.machine.pages_path(node).replace("2048", "1048576"), "1")
+    system.write("etc/default/grub", GRUB.replace("quiet", f"quiet {BIG}"))
+    must(system.inside("update-grub"))
+
+
+class BigPages:
+    """Huge pages of 1 GiB count; what they lack comes as such of 2 MiB; undo leaves them."""
+
+    def run(self, store):
+        with store.copy(provisioned(store)) as system, Prober(system.machine):
+            big_pages(system)
+            done = must(system.provision())
+            check("node 1 has huge pages of 1 GiB: they count as 512" in done.stderr, done.stderr)
+            self.check_pages(system, "300", BIG)
+            done = must(system.provision())
+            check(done.stdout == "nothing to change\n", f"the second run: {done.stdout[:200]}")
+            must(system.provision("--hugepages=900"))
+            self.check_pages(system, "388", f"hugepagesz=2M hugepages=1:388 {BIG}")
+            must(system.provision("--undo"))
+            with store.copy() as fresh:
+                big_pages(fresh)
+                check_same(fresh.state(), system.state(), "undo leaves something")
+
+    def check_pages(self, system, small, words):
+        found = system.machine.read(system.machine.pages_path(1))
+        check(found == small, f"{found} of 2 MiB, {small} were expected")
+        line = " ".join(word for word in system.read("boot/grub/grub.cfg").split() if "hugepage" in word)
+        check(line == words, f"grub.cfg: {line}")
+
+
 class OtherRoot:
     """Below --root nothing comes from the machine that it is done on."""
 
@@ -226,6 +261,14 @@ def isolated_already(system):
     system.write("etc/default/grub", GRUB.replace("quiet", "quiet isolcpus=1"))
 
 
+def pages_already(system):
+    system.write("etc/default/grub", GRUB.replace("quiet", "quiet hugepagesz=2M hugepages=1:100"))
+
+
+def pages_without_size(system):
+    system.write("etc/default/grub", GRUB.replace("quiet", "quiet default_hugepagesz=1G hugepages=2"))
+
+
 def other_debian(system):
     system.write("etc/os-release", 'ID=debian\nVERSION_ID="11"\n')
 
@@ -264,6 +307,10 @@ REFUSALS = (
     (["--hugepages=1600"], ("too little memory", "node 0", "3200 MiB", "4096 MiB"), None),
     (["--cores=3"], ("no huge pages of 2 MiB",), no_pages),
     (["--cores=3"], ("isolcpus=1", "isolcpus=managed_irq,domain,3"), isolated_already),
+    (["--cores=3"], ("has 100 huge pages of 2 MiB already", "NUMA nodes 1", "etc/default/grub"),
+     pages_already),
+    (["--cores=3", "--hugepages=600"], ("without its size", "hugepagesz=1G", "etc/default/grub"),
+     pages_without_size),
     (["--tree=/nowhere"], ("/nowhere",), None),
     ([], ("Debian 12 is needed", "debian 11"), other_debian),
 )
@@ -313,6 +360,6 @@ class HalfWay:
 
 CASES = {"provision-twice-undo": TwiceThenUndo, "provision-other-options": OtherOptions,
          "provision-again": Again, "provision-while-it-runs": WhileItRuns,
-         "provision-other-root": OtherRoot,
+         "provision-big-pages": BigPages, "provision-other-root": OtherRoot,
          "provision-kernel-install": KernelInstall, "provision-refusals": Refusals,
          "provision-half-way": HalfWay}
