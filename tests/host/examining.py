@@ -216,8 +216,10 @@ class Documents:
     """Its defaults are the configuration's, and its page has its options."""
 
     def run(self, store):
-        with open(os.path.join(ROOT, "scripts/doctor")) as file:
-            script = file.read()
+        script = ""
+        for name in ("doctor", "lib/doctor_programs.sh"):
+            with open(os.path.join(ROOT, "scripts", name)) as file:
+                script += file.read()
         with open(os.path.join(ROOT, "control/millrace.conf")) as file:
             known = self.defaults(file.read())
         used = re.findall(r'\$\(value (\w+) (\w+) ("?)([^")]*)\3\)', script)
