@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 import subprocess
 
 from machine import FLAGS, NIC
@@ -23,10 +24,12 @@ def make_good(system):
     machine.process(101, "millrace-dataplane", LIMITS)
     os.symlink("/usr/sbin/millrace-dataplane", os.path.join(machine.proc, "101/exe"))
     system.write("run/systemd/timesync/synchronized", "")
+    tun(system, os.makedev(10, 200))
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                     "ec_paramgen_curve:P-256", "-nodes", "-days", "90", "-subj", "/CN=edge",
                     "-keyout", system.at("etc/millrace/edge.key"),
                     "-out", system.at("etc/millrace/edge.crt")], check=True, capture_output=True)
+    conf(system, "dataplane", addresses="192.0.2.5/24", exception_interface="mr0")
     conf(system, "http", tls_certificate="/etc/millrace/edge.crt",
          tls_key="/etc/millrace/edge.key")
 
@@ -37,6 +40,16 @@ def conf(system, section, **options):
     for key in options:
         text = re.sub(rf"^{key} =.*\n", "", text, flags=re.M)
     system.write("etc/millrace/millrace.conf", text.replace(f"[{section}]\n", f"[{section}]\n{lines}"))
+
+
+def tun(system, device):
+    """What /dev/net/tun is; 10:200 is right."""
+    path = system.at("dev/net/tun")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.exists(path):
+        os.unlink(path)
+    if device:
+        os.mknod(path, 0o666 | stat.S_IFCHR, device)
 
 
 def use_interface(system, **changes):
@@ -85,7 +98,7 @@ def no_library(system):
 # Checks that a fault of one of them touches too: two such faults are not made in one system.
 TOUCHED = {
     "cpu": {"clock"}, "cores": {"governor"}, "certificate": {"configuration"},
-    "nic": {"iommu", "cores", "memlock", "bpf"}, "bpf": {"nic", "iommu", "cores", "memlock"},
+    "nic": {"iommu", "cores", "memlock", "bpf", "tun"}, "bpf": {"nic", "tun", "iommu", "cores", "memlock"},
     "abi": {"programs", "configuration"}, "programs": {"abi", "configuration"},
     "http-port": {"net"}, "media-port": {"net"}, "ingest-ports": {"net"},
 }
@@ -113,6 +126,8 @@ FAULTS = (
     (lambda s: use_interface(s, carrier="0"), "nic", "wrong", "no link", "ethtool eth1"),
     (lambda s: use_interface(s, flags="0x1002"), "nic", "wrong", "down", "ip link set dev eth1 up"),
     (lambda s: (use_interface(s), s.machine.tell("mounts", "")), "bpf", "wrong", "BPF", "mount -t bpf"),
+    (lambda s: tun(s, None), "tun", "wrong", "no /dev/net/tun, and mr0", "modprobe tun"),
+    (lambda s: tun(s, os.makedev(10, 254)), "tun", "wrong", "cannot be opened", "modprobe tun"),
     (lambda s: s.machine.put(f"{CPU}/isolated", "3"), "cores", "warn", "core 2",
      "scripts/provision --cores 2-3"),
     (lambda s: conf(s, "dataplane", cores="9"), "cores", "wrong", "no core 9", "0-3"),
