@@ -341,8 +341,43 @@ units_step()
 		[[ -e $TREE$dir/millrace.target ]] || continue
 		target_reload
 		unit_enable millrace.target
+		target_start
 		return
 	done
+}
+
+# target_can_start [always]: systemd runs here, the start would not be in vain, and is wanted (or not:
+# always).
+target_can_start()
+{
+	[[ -n $LIVE && -n $TREE && -n $START${1:-} && -d /run/systemd/system ]] || return 1
+	[[ -n $NIC$INTERFACE ]] ||
+		grep -qsE '^(device|interface)[[:space:]]*=[[:space:]]*[^[:space:]]' "$CONF"
+}
+
+target_start()
+{
+	local name
+	[[ -z $REBOOT ]] && target_can_start || return 0
+	! systemctl --quiet is-active millrace.target || return 0
+	change "start millrace.target" || return 0
+	record started millrace.target
+	# It waits until both say that they are ready, and fails with neither.
+	systemctl start millrace.target || true
+	for name in millrace-dataplane millrace-control; do
+		systemctl --quiet is-active "$name" || DOWN=${DOWN:-$name}
+	done
+}
+
+# For the note of a reboot.
+target_will_start()
+{
+	! target_can_start always || echo "; millrace.target starts with it"
+}
+
+undo_started()
+{
+	systemctl stop "$1" millrace-dataplane.service millrace-control.service
 }
 
 unit_enable()

@@ -106,8 +106,11 @@ class OtherOptions:
 # What systemctl does where systemd runs; what is there when it is asked to stop is written down.
 SYSTEMCTL = f"""#!/bin/sh
 case "$*" in
-*is-active*) [ ! -e /{SRV}/stopped ] ;;
-stop*) {{ echo "$@" && ls -d /run/millrace /usr/sbin/millrace-control; }} >>/{SRV}/said ;;
+*is-active*) [ -e /{SRV}/runs ] ;;
+start*) echo "$@" >>/{SRV}/said && [ ! -e /{SRV}/broken ] && touch /{SRV}/runs ;;
+stop*)
+	{{ echo "$@" && ls -d /run/millrace /usr/sbin/millrace-control; }} >>/{SRV}/said
+	rm -f /{SRV}/runs ;;
 daemon-reload) ;;
 *) SYSTEMD_OFFLINE=1 exec systemctl.real "$@" ;;
 esac
@@ -152,7 +155,8 @@ class Again:
 
 
 class WhileItRuns:
-    """The NIC is not taken from a data plane that runs; undo lets both services end first."""
+    """It is started where it can run; the NIC is not taken from a data plane that runs; undo lets both
+    services end first."""
 
     def run(self, store):
         with store.copy(provisioned(store)) as system, Prober(system.machine):
@@ -161,16 +165,33 @@ class WhileItRuns:
             system.write("usr/bin/systemctl", SYSTEMCTL, 0o755)
             os.makedirs(system.at("run/systemd/system"), exist_ok=True)
             system.write("etc/machine-id", f"{1:032x}\n")
-            must(system.provision())  # enables, makes /run/millrace
+            self.check_start(system)
             check_refused(system, ["--nic="], ("data plane", NIC, "systemctl stop"))
-            system.write(f"{SRV}/stopped", "")
+            os.unlink(system.at(SRV, "runs"))
             must(system.provision("--nic=", "--dry-run"))
             must(system.provision("--undo"))
-            said = system.read(f"{SRV}/said").splitlines()
+            said = system.read(f"{SRV}/said").splitlines()[2:]
             check(said[:3] == ["stop millrace.target millrace-dataplane.service "
                                "millrace-control.service", "/run/millrace",
                                "/usr/sbin/millrace-control"], f"undo: {said}")
             check(not os.path.exists(system.at("run/millrace")), "/run/millrace is left")
+
+    def check_start(self, system):
+        done = must(system.provision())  # enables, makes /run/millrace
+        check("a reboot is due" in done.stderr and done.stderr.endswith("; millrace.target starts with it\n"),
+              f"what starts it is not said: {done.stderr}")
+        system.machine.tell("cmdline", PARAMETERS)
+        must(system.provision("--no-start"))
+        done = must(system.provision("--dry-run"))
+        check(done.stdout == "would start millrace.target\n", f"dry run: {done.stdout}")
+        check(not os.path.exists(system.at(SRV, "said")), "it was started all the same")
+        system.write(f"{SRV}/broken", "")
+        done = must(system.provision(), 1)
+        check("journalctl -u millrace-dataplane" in done.stderr, f"a start that fails: {done.stderr}")
+        os.unlink(system.at(SRV, "broken"))
+        must(system.provision())
+        check(system.read(f"{SRV}/said") == "start millrace.target\n" * 2, "it was not started")
+        check(must(system.provision()).stdout == "nothing to change\n", "it is started again")
 
 
 BIG = "hugepagesz=1G hugepages=2"  # of the two nodes
