@@ -375,7 +375,7 @@ struct region_worker {
 	X(ADVERT, "neighbour_advertisement") /* asked for */                       \
 	X(ECHO_REPLY, "echo_reply")                                                \
 	X(ANNOUNCEMENT, "announcement") /* gratuitous ARP, advertisement to all */ \
-	X(SOLICITATION, "solicitation") /* for the gateways */                     \
+	X(SOLICITATION, "solicitation") /* for gateways; for ours, at start */     \
 	X(CONFLICT, "address_conflict") /* somebody claimed an address of ours */  \
 	X(TO_KERNEL, "to_kernel")                                                  \
 	X(FROM_KERNEL, "from_kernel")

@@ -8,6 +8,7 @@
 
 #include "dataplane/abi/log.h"
 #include "dataplane/fanout/worker.h"
+#include "dataplane/host/claim.h"
 #include "dataplane/host/compose.h"
 #include "dataplane/host/exception.h"
 #include "dataplane/host/gateway.h"
@@ -15,13 +16,11 @@
 #include "dataplane/host/wire.h"
 #include "dataplane/port/link.h"
 
-#define SECOND_NS 1000000000ULL
+#define CONFLICT_TOLD_NS 10000000000ULL // between two lines of it
 
 enum {
 	HOUSE_NS = 10000000,
-	ANNOUNCEMENTS = 3, // RFC 4861 10: MAX_NEIGHBOR_ADVERTISEMENT; RFC 5227: 2
-	DEFEND_S = 10,	   // RFC 5227 1.1: DEFEND_INTERVAL
-	ECHO_NS = 100000,  // between two answers to pings, in the long run
+	ECHO_NS = 100000, // between two answers to pings, in the long run
 	ECHO_BURST = 1000,
 	GROUPS_MAX = 256,
 	ROUTES_A_LOOP = 512, // viewers that are looked at when a gateway moved
@@ -51,12 +50,12 @@ struct host {
 	struct host_gateway gateways[2]; // IPv4, IPv6
 	uint64_t house_ns;
 	uint64_t echo_ns; // when the bucket of pings is full again
-	uint64_t announce_ns, defended_ns;
+	struct host_claim claim;
 	uint32_t link_told;
-	uint8_t announcements;
 	uint64_t groups_sum;
 	_Atomic uint32_t epoch;	   // of the gateways; all workers: ro
 	struct net_addr claimed;   // main thread: ro, for its line
+	uint8_t claimant[6];	   // the same
 	struct host_groups groups; // see there
 
 	// Each worker: its own.
@@ -65,7 +64,7 @@ struct host {
 	// Main thread: rw.
 	uint32_t link_seen; // enum region_link, by this process
 	uint64_t watch_ns;
-	uint64_t conflicts_told;
+	uint64_t conflicts_told, conflict_told_ns;
 	uint32_t epoch_told;
 	bool groups_refused;
 };
@@ -202,9 +201,28 @@ static void say_gateways(const struct host *h)
 	}
 }
 
+// As long as it goes on it is told again now and then.
+static void say_conflict(struct host *h, uint64_t now_ns)
+{
+	uint64_t conflicts = h->shared->counts[REGION_HOST_CONFLICT];
+	const struct net_addr *a = &h->claimed;
+	const uint8_t *m = h->claimant;
+	char text[INET6_ADDRSTRLEN] = "?";
+
+	if (conflicts == h->conflicts_told ||
+		(h->conflict_told_ns && now_ns - h->conflict_told_ns < CONFLICT_TOLD_NS))
+		return;
+	h->conflicts_told = conflicts;
+	h->conflict_told_ns = now_ns;
+	inet_ntop(a->family == NET_IPV6 ? AF_INET6 : AF_INET, a->ip, text, sizeof(text));
+	log_warn("%s is also in use by %02x:%02x:%02x:%02x:%02x:%02x: take it from that host, or "
+		 "correct [dataplane] addresses",
+		text, m[0], m[1], m[2], m[3], m[4], m[5]);
+}
+
 void host_watch(struct host *h)
 {
-	uint64_t now_ns = region_now_ns(), conflicts;
+	uint64_t now_ns = region_now_ns();
 	uint32_t epoch;
 
 	if (!h || now_ns - h->watch_ns < HOST_WATCH_MS * UINT64_C(1000000))
@@ -220,14 +238,7 @@ void host_watch(struct host *h)
 	if (epoch != h->epoch_told)
 		say_gateways(h);
 	h->epoch_told = epoch;
-	conflicts = h->shared->counts[REGION_HOST_CONFLICT];
-	if (conflicts != h->conflicts_told) {
-		char text[NET_ADDR_TEXT_BYTES];
-
-		log_warn("somebody else on the link claims %s, which is ours",
-			net_addr_text(&h->claimed, text));
-	}
-	h->conflicts_told = conflicts;
+	say_conflict(h, now_ns);
 }
 
 // ---- packets -----------------------------------------------------------------------------------
@@ -277,10 +288,8 @@ static void learn(struct worker *w, struct host *h, const struct host_judgement 
 	if (j->conflict) {
 		count(h, REGION_HOST_CONFLICT);
 		h->claimed = j->claimed;
-		if (w->now_ns - h->defended_ns > DEFEND_S * SECOND_NS) {
-			h->defended_ns = w->now_ns;
-			h->announcements = h->announcements ? h->announcements : 1;
-		}
+		memcpy(h->claimant, j->claimant, sizeof(h->claimant));
+		host_claim_defend(&h->claim, w->now_ns);
 	}
 	if (j->neighbour.ip.family == NET_NONE)
 		return;
@@ -339,17 +348,21 @@ static void say(struct worker *w, const uint8_t *frame, uint16_t bytes, enum reg
 	tx_put(w, m);
 }
 
-static void announce(struct worker *w, struct host *h)
+static void claim(struct worker *w, struct host *h)
 {
+	enum host_word word = host_claim_due(&h->claim, w->now_ns);
 	uint8_t frame[HOST_FRAME_MAX_BYTES];
 
-	if (h->announcements == 0 || w->now_ns < h->announce_ns)
-		return;
-	h->announcements--;
-	h->announce_ns = w->now_ns + SECOND_NS;
-	for (uint8_t i = 0; i < h->us.n; i++)
-		say(w, frame, host_compose_announcement(&h->us, &h->us.list[i], frame),
-			REGION_HOST_ANNOUNCEMENT);
+	for (uint8_t i = 0; i < h->us.n && word != HOST_SAY_NOTHING; i++) {
+		const struct host_address *a = &h->us.list[i];
+
+		if (word == HOST_SAY_PROBE)
+			say(w, frame, host_compose_probe(&h->us, a, frame),
+				REGION_HOST_SOLICITATION);
+		else
+			say(w, frame, host_compose_announcement(&h->us, a, frame),
+				REGION_HOST_ANNOUNCEMENT);
+	}
 }
 
 static void ask_gateway(struct worker *w, struct host *h, struct host_gateway *g)
@@ -389,8 +402,7 @@ static void tell_link(struct worker *w, struct host *h)
 	command_event(w, &event);
 	if (link != REGION_LINK_UP || h->us.n == 0)
 		return;
-	h->announcements = ANNOUNCEMENTS;
-	h->announce_ns = w->now_ns;
+	host_claim_begin(&h->claim, w->now_ns);
 	for (int i = 0; i < 2; i++)
 		host_gateway_hurry(&h->gateways[i], w->now_ns);
 }
@@ -529,7 +541,7 @@ static void house(struct worker *w, struct host *h)
 	if (h->us.n == 0)
 		return;
 	gather_groups(w, h);
-	announce(w, h);
+	claim(w, h);
 	for (int i = 0; i < 2; i++)
 		ask_gateway(w, h, &h->gateways[i]);
 }

@@ -26,6 +26,7 @@ static uint16_t frame_bytes(const uint8_t *frame, const uint8_t *end)
 	return (uint16_t)(end - frame < ETH_MIN_BYTES ? ETH_MIN_BYTES : end - frame);
 }
 
+// from: NULL for a probe, which has no sender.
 static uint16_t compose_arp(const struct host_addresses *us, const struct host_address *from,
 	const uint8_t target[4], const uint8_t to[6], uint8_t *frame)
 {
@@ -34,7 +35,8 @@ static uint16_t compose_arp(const struct host_addresses *us, const struct host_a
 
 	memcpy(arp, request, sizeof(request));
 	memcpy(arp + ARP_SHA, us->mac, 6);
-	memcpy(arp + ARP_SPA, from->ip.ip, 4);
+	if (from)
+		memcpy(arp + ARP_SPA, from->ip.ip, 4);
 	memcpy(arp + ARP_TPA, target, 4);
 	return frame_bytes(frame, arp + ARP_BYTES);
 }
@@ -86,11 +88,14 @@ uint16_t host_compose_announcement(const struct host_addresses *us, const struct
 	return compose_arp(us, a, a->ip.ip, broadcast, frame);
 }
 
+// from: NULL for a probe, which has no sender.
 static uint16_t compose_nd_solicitation(const struct host_addresses *us,
 	const struct host_address *from, const struct net_addr *neighbour, const uint8_t *to,
 	uint8_t *frame)
 {
+	static const uint8_t nobody[16];
 	struct net_addr group = { .family = NET_IPV6 };
+	uint32_t icmp_bytes = ND_NS_BYTES;
 	uint8_t group_mac[6];
 	uint8_t *ip, *icmp;
 
@@ -100,9 +105,12 @@ static uint16_t compose_nd_solicitation(const struct host_addresses *us,
 	icmp = ip + IP6_BYTES;
 	icmp[0] = ND_NS;
 	memcpy(icmp + ND_TARGET, neighbour->ip, 16);
-	put_link_layer(us, ND_OPT_SOURCE_LL, icmp + ND_NS_BYTES);
-	return finish_nd(frame, ip, from->ip.ip, to ? neighbour->ip : group.ip,
-		ND_NS_BYTES + ND_OPT_LL_BYTES);
+	if (from) {
+		put_link_layer(us, ND_OPT_SOURCE_LL, icmp + ND_NS_BYTES);
+		icmp_bytes += ND_OPT_LL_BYTES;
+	}
+	return finish_nd(
+		frame, ip, from ? from->ip.ip : nobody, to ? neighbour->ip : group.ip, icmp_bytes);
 }
 
 uint16_t host_compose_solicitation(const struct host_addresses *us, const struct host_address *from,
@@ -111,6 +119,14 @@ uint16_t host_compose_solicitation(const struct host_addresses *us, const struct
 	if (neighbour->family == NET_IPV6)
 		return compose_nd_solicitation(us, from, neighbour, to, frame);
 	return compose_arp(us, from, neighbour->ip, to ? to : broadcast, frame);
+}
+
+uint16_t host_compose_probe(const struct host_addresses *us, const struct host_address *a,
+	uint8_t frame[HOST_FRAME_MAX_BYTES])
+{
+	if (a->ip.family == NET_IPV6)
+		return compose_nd_solicitation(us, NULL, &a->ip, NULL, frame);
+	return compose_arp(us, NULL, a->ip.ip, broadcast, frame);
 }
 
 uint16_t host_compose_router_solicitation(const struct host_addresses *us,

@@ -30,6 +30,7 @@ struct host_judgement {
 	bool echo;		     // the answer is one to a ping: as many as we like
 	bool conflict;		     // somebody else claims an address of ours
 	struct net_addr claimed;
+	uint8_t claimant[6];		 // their MAC
 	struct host_neighbour neighbour; // not with HOST_OTHER and HOST_BAD
 };
 

@@ -53,6 +53,7 @@ void host_judge_arp(const struct host_frame *f, struct host_judgement *out)
 		// Nobody but us has it; a card that hears itself was sorted out before.
 		out->conflict = memcmp(arp + ARP_SHA, f->us->mac, 6) != 0;
 		out->claimed = ip4(arp + ARP_SPA);
+		memcpy(out->claimant, arp + ARP_SHA, 6);
 		out->verdict = HOST_OTHER;
 		return;
 	}

@@ -81,6 +81,7 @@ static void judge_solicitation(const struct host_frame *f, const uint8_t *icmp, 
 	if (!probe && host_address_find(f->us, NET_IPV6, src)) {
 		out->conflict = true;
 		out->claimed = ip6(src);
+		memcpy(out->claimant, ll ? ll : f->eth + 6, 6);
 		out->verdict = HOST_OTHER;
 		return;
 	}
@@ -107,6 +108,7 @@ static void judge_advertisement(const struct host_frame *f, const uint8_t *icmp,
 	if (host_address_find(f->us, NET_IPV6, icmp + ND_TARGET)) {
 		out->conflict = memcmp(mac, f->us->mac, 6) != 0;
 		out->claimed = ip6(icmp + ND_TARGET);
+		memcpy(out->claimant, mac, 6);
 		out->verdict = HOST_OTHER;
 		return;
 	}

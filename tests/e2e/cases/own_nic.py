@@ -100,7 +100,8 @@ class OwnNic:
 
 
 class OwnNicAlone:
-    """Without an interface of the kernel's: the same answers, and a gateway is found."""
+    """Without an interface of the kernel's: the same answers, a gateway is found, and so is another
+    who has an address of ours."""
 
     def run(self, context):
         with Netns(queues=1):
@@ -109,9 +110,13 @@ class OwnNicAlone:
                                    "dataplane-gateway6": "fd77::2"})
             try:
                 with Wire() as wire:
+                    in_netns(VIEWER_NETNS, "ip", "addr", "add", f"{EDGE_IP4}/32", "dev", "view0")
                     edge.start_dataplane()
-                    check_answers(wire)
                     log = edge.dataplane.log
+                    wait_until(lambda: f"{EDGE_IP4} is also in use by" in log(), 10,
+                               "the other who has the address to be found")
+                    in_netns(VIEWER_NETNS, "ip", "addr", "del", f"{EDGE_IP4}/32", "dev", "view0")
+                    check_answers(wire)
                     for gateway in ("198.18.77.2", "fd77::2"):
                         wait_until(lambda: re.search(rf"gateway \[?{gateway}\]?:0 is at", log()), 5,
                                    f"gateway {gateway} to be found")

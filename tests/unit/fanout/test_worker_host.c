@@ -46,7 +46,7 @@ static void start_host(void)
 	kit.ports.ports[0] = 0;
 	kit.ports.n_ports = 1;
 	assert_int_equal(host_create(&kit.conf, &kit.ports, &kit.region, &kit.edge.host), 0);
-	kit_step(0); // announces, asks for gateways
+	kit_step(0); // asks for its addresses and gateways
 	kit_events(0);
 }
 
@@ -144,10 +144,6 @@ static void the_link_is_told(void **state)
 
 	start_host();
 	assert_int_equal(kit_count_events(RING_LINK_UP, 0), 1);
-	// IPv4, IPv6, and the link-local one.
-	assert_int_equal(counted(REGION_HOST_ANNOUNCEMENT), 3);
-	must_send(0, &announce4);
-	must_send(0, &announce6);
 	atomic_store(link, REGION_LINK_DOWN);
 	kit_step_ms(0, 15);
 	kit_events(0);
@@ -156,7 +152,80 @@ static void the_link_is_told(void **state)
 	kit_step_ms(0, 15);
 	kit_events(0);
 	assert_int_equal(kit_count_events(RING_LINK_UP, 0), 2);
-	assert_int_equal(counted(REGION_HOST_ANNOUNCEMENT), 6);
+}
+
+static void watch_once(void)
+{
+	usleep((HOST_WATCH_MS + 1) * 1000);
+	host_watch(kit.edge.host);
+}
+
+// What goes to stderr from listen_begin to listen_end.
+static int heard, heard_before;
+
+static void listen_begin(void)
+{
+	heard = memfd_create("said", 0);
+	heard_before = dup(STDERR_FILENO);
+	dup2(heard, STDERR_FILENO);
+}
+
+static void listen_end(char said[512])
+{
+	dup2(heard_before, STDERR_FILENO);
+	close(heard_before);
+	memset(said, 0, 512);
+	assert_true(pread(heard, said, 511, 0) >= 0);
+	close(heard);
+}
+
+// A neighbour that has our address answers the question for it.
+static void another_has_our_address(void **state)
+{
+	uint8_t frame[96];
+	char said[512];
+
+	start_host();
+	// IPv4, IPv6, and the link-local one.
+	assert_int_equal(counted(REGION_HOST_SOLICITATION), 3);
+	must_send(0, &probe4);
+	must_send(0, &probe6);
+	memcpy(frame, arp_reply.bytes, sizeof(frame));
+	frame[31] = 1; // the sender's address
+	for (int i = 0; i < 3; i++)
+		kit_feed_frame(0, frame, arp_reply.n);
+	kit_step_ms(0, 15);
+	assert_int_equal(counted(REGION_HOST_CONFLICT), 3);
+	assert_int_equal(counted(REGION_HOST_ANNOUNCEMENT), 0); // it had it first
+	listen_begin();
+	watch_once();
+	listen_end(said);
+	assert_non_null(strstr(said, "198.18.77.1 is also in use by 02:00:00:00:00:02: take"));
+	// We are still asked by those who look for us.
+	kit_forget_sent(0);
+	kit_feed_frame(0, arp_ask.bytes, arp_ask.n);
+	kit_step(0);
+	must_send(0, &arp_say);
+	// And it is no line for each packet.
+	kit_feed_frame(0, frame, arp_reply.n);
+	kit_step(0);
+	listen_begin();
+	watch_once();
+	listen_end(said);
+	assert_string_equal(said, "");
+}
+
+static void announced_after_asking(void **state)
+{
+	start_host();
+	for (int i = 0; i < 1000 && counted(REGION_HOST_ANNOUNCEMENT) == 0; i++) {
+		kit_forget_sent(0);
+		kit_step_ms(0, 10);
+	}
+	assert_int_equal(counted(REGION_HOST_SOLICITATION), 9);
+	assert_int_equal(counted(REGION_HOST_ANNOUNCEMENT), 3);
+	must_send(0, &announce4);
+	must_send(0, &announce6);
 }
 
 // Where the viewer's next RTP packet goes.
@@ -198,7 +267,8 @@ static void beyond_the_link(void **state)
 		add_viewer(0, "203.0.113.7", w);
 		kit_forget_sent(0);
 		media_must_go_to(w, viewer_mac, 1); // the gateway has not answered yet
-		assert_int_equal(counted(REGION_HOST_SOLICITATION), 1);
+		// Three of our addresses, and the gateway.
+		assert_int_equal(counted(REGION_HOST_SOLICITATION), 3 + 1);
 		kit_feed_frame(0, arp_reply.bytes, arp_reply.n);
 		kit_step(0);
 		kit_step(w);
@@ -278,12 +348,6 @@ static bool kernel_has_carrier(void)
 	return link.data;
 }
 
-static void watch_once(void)
-{
-	usleep((HOST_WATCH_MS + 1) * 1000);
-	host_watch(kit.edge.host);
-}
-
 static void our_groups_alone_are_let_in(void **state)
 {
 	rte_eth_allmulticast_disable(0);
@@ -353,19 +417,13 @@ static void the_kernel_is_told_of_a_link_that_stays_down(void **state)
 // What is wrong with the name, in one line.
 static void a_name_that_is_taken_is_told(void **state)
 {
-	char said[256] = "";
-	int file, before;
+	char said[512];
 
 	want_kernel();
-	file = memfd_create("said", 0);
-	before = dup(STDERR_FILENO);
 	strcpy(kit.conf.dataplane.exception_interface, "lo");
-	dup2(file, STDERR_FILENO);
+	listen_begin();
 	assert_int_equal(host_create(&kit.conf, &kit.ports, &kit.region, &kit.edge.host), -EINVAL);
-	dup2(before, STDERR_FILENO);
-	close(before);
-	assert_true(pread(file, said, sizeof(said) - 1, 0) > 0);
-	close(file);
+	listen_end(said);
 	assert_non_null(strstr(said, "lo cannot be made: Invalid argument; there is another "
 				     "interface of that name"));
 }
@@ -387,6 +445,8 @@ int main(void)
 		host_test(drops_have_reasons),
 		host_test(pings_are_limited),
 		host_test(the_link_is_told),
+		host_test(another_has_our_address),
+		host_test(announced_after_asking),
 		host_test(beyond_the_link),
 		host_test(what_control_sends_too),
 		host_test(our_groups_alone_are_let_in),

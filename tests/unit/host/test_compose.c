@@ -1,5 +1,5 @@
 // What a host says unasked, byte for byte.
-// Source: RFC 826; RFC 5227 2.3; RFC 4861 4.1, 4.3, 4.4, 7.2.6.
+// Source: RFC 826; RFC 5227 2.1.1, 2.3; RFC 4861 4.1, 4.3, 4.4, 7.2.6; RFC 4862 5.4.2.
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -41,6 +41,15 @@ static void announcements(void **state)
 	must_be(frame, host_compose_announcement(&us, &us.list[1], frame), &announce6);
 }
 
+static void probes(void **state)
+{
+	struct host_addresses us = addresses(0);
+	uint8_t frame[HOST_FRAME_MAX_BYTES];
+
+	must_be(frame, host_compose_probe(&us, &us.list[0], frame), &probe4);
+	must_be(frame, host_compose_probe(&us, &us.list[1], frame), &probe6);
+}
+
 static void solicit(const char *whom, uint16_t vlan, bool alone, const struct frame_sample *want)
 {
 	struct host_addresses us = addresses(vlan);
@@ -71,6 +80,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(announcements),
+		cmocka_unit_test(probes),
 		cmocka_unit_test(solicitations),
 	};
 

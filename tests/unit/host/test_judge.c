@@ -362,6 +362,7 @@ static void conflicts(void **state)
 		assert_int_equal(j.verdict, HOST_OTHER);
 		assert_true(j.conflict);
 		assert_true(net_addr_equal(&j.claimed, &ip));
+		assert_memory_equal(j.claimant, "\2\0\0\0\0\2", 6);
 	}
 }
 
