@@ -33,6 +33,9 @@ class Virtio:
         check(driver.endswith("/vfio-pci"), f"the NIC is with {driver}")
         check(shell.run(f"ls /sys/bus/pci/devices/{NIC_ADDRESS}/iommu_group/devices") == NIC_ADDRESS,
               "the NIC's IOMMU group has others in it")
+        said = shell.run(f"nsenter -t {unit_pid(shell, 'millrace-dataplane')} -m sh -c"
+                         " 'wc -c </etc/shadow; echo x >/proc/sys/kernel/core_pattern' 2>&1; true")
+        check(said.startswith("0\n") and "Read-only" in said, f"the data plane may: {said}")
 
 
 class E1000e(Virtio):
