@@ -7,6 +7,7 @@
 #include <rte_ethdev.h>
 
 #include "dataplane/abi/log.h"
+#include "dataplane/fanout/host_groups.h"
 #include "dataplane/fanout/worker.h"
 #include "dataplane/host/claim.h"
 #include "dataplane/host/compose.h"
@@ -22,15 +23,7 @@ enum {
 	HOUSE_NS = 10000000,
 	ECHO_NS = 100000, // between two answers to pings, in the long run
 	ECHO_BURST = 1000,
-	GROUPS_MAX = 256,
 	ROUTES_A_LOOP = 512, // viewers that are looked at when a gateway moved
-};
-
-// Groups that the port shall let in: worker 0 writes while they are taken, the main thread takes.
-struct host_groups {
-	_Atomic bool fresh;
-	uint32_t n;
-	uint8_t macs[GROUPS_MAX][6];
 };
 
 struct route_walk {
@@ -52,7 +45,6 @@ struct host {
 	uint64_t echo_ns; // when the bucket of pings is full again
 	struct host_claim claim;
 	uint32_t link_told;
-	uint64_t groups_sum;
 	_Atomic uint32_t epoch;	   // of the gateways; all workers: ro
 	struct net_addr claimed;   // main thread: ro, for its line
 	uint8_t claimant[6];	   // the same
@@ -66,7 +58,6 @@ struct host {
 	uint64_t watch_ns;
 	uint64_t conflicts_told, conflict_told_ns;
 	uint32_t epoch_told;
-	bool groups_refused;
 };
 
 // ---- start and end -----------------------------------------------------------------------------
@@ -163,26 +154,6 @@ static void watch_link(struct host *h)
 		exception_set_carrier(h->kernel, all.up);
 }
 
-static void watch_groups(struct host *h)
-{
-	int rc = 0;
-
-	if (!atomic_load_explicit(&h->groups.fresh, memory_order_acquire))
-		return;
-	for (uint16_t i = 0; i < h->n_ports; i++) {
-		// The kernel has groups of its own, IGMP's questions among them.
-		int one = h->kernel ? port_take_all_groups(h->ports[i])
-				    : port_set_groups(h->ports[i], h->groups.macs, h->groups.n);
-
-		if (one < 0)
-			rc = one;
-	}
-	atomic_store_explicit(&h->groups.fresh, false, memory_order_release);
-	if (rc < 0 && !h->groups_refused)
-		log_info("the port lets multicast in as it likes: %s", strerror(-rc));
-	h->groups_refused = rc < 0;
-}
-
 static void say_gateways(const struct host *h)
 {
 	for (int i = 0; i < 2; i++) {
@@ -231,7 +202,7 @@ void host_watch(struct host *h)
 	watch_link(h);
 	if (h->us.n == 0)
 		return;
-	watch_groups(h);
+	host_groups_watch(&h->groups, h->ports, h->n_ports, h->kernel != NULL);
 	if (h->kernel)
 		exception_keep_mac(h->kernel, h->us.mac);
 	epoch = atomic_load_explicit(&h->epoch, memory_order_acquire);
@@ -407,68 +378,6 @@ static void tell_link(struct worker *w, struct host *h)
 		host_gateway_hurry(&h->gateways[i], w->now_ns);
 }
 
-// ---- groups ------------------------------------------------------------------------------------
-
-static void add_group(struct host_groups *g, const struct net_addr *group)
-{
-	if (g->n == GROUPS_MAX)
-		return;
-	host_group_mac(group, g->macs[g->n]);
-	for (uint32_t i = 0; i < g->n; i++) {
-		if (memcmp(g->macs[i], g->macs[g->n], 6) == 0)
-			return;
-	}
-	g->n++;
-}
-
-static void add_own_groups(struct host *h)
-{
-	struct net_addr group = { .family = NET_IPV6, .ip = { 0xff, 2, [15] = 1 } };
-
-	add_group(&h->groups, &group); // all nodes
-	for (uint8_t i = 0; i < h->us.n; i++) {
-		if (h->us.list[i].ip.family != NET_IPV6)
-			continue;
-		host_solicited_node(h->us.list[i].ip.ip, group.ip);
-		add_group(&h->groups, &group);
-	}
-	// The kernel's link-local address has the same tail as ours would have.
-	memcpy(group.ip + 13, h->us.mac + 3, 3);
-	add_group(&h->groups, &group);
-}
-
-static void add_leg_group(struct host_groups *g, const struct leg *leg)
-{
-	if (leg->conf.present && leg->conf.group.family != NET_NONE)
-		add_group(g, &leg->conf.group);
-}
-
-static void gather_groups(struct worker *w, struct host *h)
-{
-	struct host_groups *g = &h->groups;
-	uint64_t sum = 1;
-
-	if (atomic_load_explicit(&g->fresh, memory_order_acquire))
-		return;
-	g->n = 0;
-	add_own_groups(h);
-	for (uint16_t slot = 0; slot < w->edge->region->n_streams; slot++) {
-		const struct stream *s = &w->streams[slot];
-
-		for (int leg = 0; s->generation && leg < LEG_COUNT; leg++) {
-			add_leg_group(g, &s->legs[leg]);
-			add_leg_group(g, &s->backup[leg]);
-		}
-	}
-	for (uint32_t i = 0; i < g->n; i++)
-		for (uint32_t b = 0; b < 6; b++)
-			sum = sum * 1099511628211ULL + g->macs[i][b];
-	if (sum == h->groups_sum)
-		return;
-	h->groups_sum = sum;
-	atomic_store_explicit(&g->fresh, true, memory_order_release);
-}
-
 // ---- routes ------------------------------------------------------------------------------------
 
 static bool same_vlan(const struct host_addresses *us, const uint8_t *hdr)
@@ -540,7 +449,7 @@ static void house(struct worker *w, struct host *h)
 	tell_link(w, h);
 	if (h->us.n == 0)
 		return;
-	gather_groups(w, h);
+	host_groups_gather(&h->groups, &h->us, w);
 	claim(w, h);
 	for (int i = 0; i < 2; i++)
 		ask_gateway(w, h, &h->gateways[i]);
