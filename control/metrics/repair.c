@@ -68,9 +68,12 @@ void metrics_write_repair(const struct api *api, FILE *out)
 		"millrace_viewer_nacks_total", "NACKs that viewers sent.", LEG_LABELS);
 	static const struct metric bytes = METRIC_COUNTS("millrace_viewer_resent_bytes_total",
 		"RTP payload that was sent to viewers again.", LEG_LABELS);
+	static const struct metric copies = METRIC_COUNTS("millrace_viewer_second_copies_total",
+		"Packets that were resent a second time at once.", LEG_LABELS);
 
 	write_sum(api, &nacks, offsetof(struct stream_repair, nacks), out);
 	write_results(api, out);
+	write_sum(api, &copies, offsetof(struct stream_repair, copies), out);
 	write_sum(api, &bytes, offsetof(struct stream_repair, resent_bytes), out);
 	write_key_requests(api, out);
 }

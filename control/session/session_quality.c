@@ -59,12 +59,15 @@ static struct stream_repair repair_grown(
 {
 	struct stream_repair out = { .nacks = grown32(now->nacks, &noted->nacks),
 		.resent = grown32(now->resent, &noted->resent),
+		.copies = grown32(now->copies, &noted->copies),
 		.resent_bytes = grown64(now->resent_bytes, &noted->resent_bytes),
 		.plis = grown32(now->plis, &noted->plis),
 		.firs = grown32(now->firs, &noted->firs) };
 
 	for (unsigned int why = 0; why < REGION_MISS_COUNT; why++)
 		out.missed[why] = grown32(now->missed[why], &noted->missed[why]);
+	// Both are written while we read them.
+	out.resent -= out.copies < out.resent ? out.copies : out.resent;
 	return out;
 }
 
@@ -72,6 +75,7 @@ static void sum_up(struct stream_repair *sum, const struct stream_repair *more)
 {
 	sum->nacks += more->nacks;
 	sum->resent += more->resent;
+	sum->copies += more->copies;
 	sum->resent_bytes += more->resent_bytes;
 	sum->plis += more->plis;
 	sum->firs += more->firs;

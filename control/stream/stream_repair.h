@@ -9,7 +9,8 @@
 // Of one leg. Zeroed to begin with.
 struct stream_repair {
 	uint64_t nacks;
-	uint64_t resent;
+	uint64_t resent; // once or twice
+	uint64_t copies; // second ones of those
 	uint64_t resent_bytes;
 	uint64_t missed[REGION_MISS_COUNT];
 	uint64_t plis;

@@ -22,7 +22,7 @@
 #define REGION_MAGIC 0x656361726c6c696dULL // "millrace" in memory
 
 enum {
-	REGION_ABI_VERSION = 10,
+	REGION_ABI_VERSION = 11,
 	REGION_LINE_BYTES = 64,
 	REGION_MAX_WORKERS = 16,
 	REGION_MAX_PEERS = 65536,
@@ -304,6 +304,7 @@ struct region_peer_leg_state {
 
 	uint32_t nacks;			    // packets that came
 	uint32_t resent;		    // packets that left again
+	uint32_t copies;		    // of these, second ones for one request
 	uint32_t missed[REGION_MISS_COUNT]; // that were asked for
 	uint64_t resent_bytes;		    // of RTP payload
 

@@ -139,6 +139,7 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 	struct region_stream_conf conf = shared->conf;
 	struct stream *s = &w->streams[c->slot];
 	bool fresh = s->generation != c->generation;
+	uint32_t shown_ts;
 	int rc;
 
 	if (conf.generation != c->generation || conf.owner >= w->edge->n_workers)
@@ -172,7 +173,8 @@ static int stream_set(struct worker *w, const struct ring_command *c)
 	s->no_feedback = conf.no_feedback != 0;
 	if (fresh) {
 		s->group = (struct pictures){ 0 };
-		s->over_seq = 0;
+		s->fans[LEG_VIDEO].over_seq = keep_over(
+			w->edge, c->slot, conf.generation, &shown_ts);
 		memset(s->upstream, 0, sizeof(s->upstream));
 	}
 	for (int leg = 0; leg < LEG_COUNT; leg++) {

@@ -89,15 +89,16 @@ static void send_to_viewer(
 	}
 }
 
-// Video begins at the first packet of a key frame's access unit, sound anywhere.
-static uint16_t find_start(const struct run *run, enum leg_kind leg)
+// Video begins at the first packet of a key frame's access unit, sound anywhere. What still waited
+// of a source that another took over from is no beginning.
+static uint16_t find_start(const struct run *run, const struct fan *fan, enum leg_kind leg)
 {
 	if (leg == LEG_AUDIO)
 		return run->fresh;
 	for (uint16_t i = 0; i < run->n; i++) {
 		uint16_t from = i;
 
-		if (!packet_of(run->pkts[i])->key)
+		if (!packet_of(run->pkts[i])->key || run->seqs[i] < fan->over_seq)
 			continue;
 		while (from > 0 &&
 			packet_of(run->pkts[from - 1])->ts == packet_of(run->pkts[i])->ts)
@@ -166,7 +167,7 @@ static void make_run(
 	run->fresh = run->n;
 	for (uint16_t i = 0; i < n; i++)
 		add_plain(run, pkts[i]);
-	run->start = find_start(run, leg);
+	run->start = find_start(run, fan, leg);
 	run->fresh_bytes = bytes_from(run, run->fresh);
 	run->start_bytes = bytes_from(run, run->start);
 }

@@ -187,3 +187,14 @@ struct keep *keep_find(const struct edge *edge, uint16_t stream, uint32_t genera
 
 	return k && k->generation == generation ? k : NULL;
 }
+
+uint64_t keep_over(
+	const struct edge *edge, uint16_t stream, uint32_t generation, uint32_t *shown_ts)
+{
+	struct keep *k = keep_find(edge, stream, generation);
+	uint64_t seq = k ? atomic_load_explicit(&k->over_seq, memory_order_acquire) : 0;
+
+	if (seq)
+		*shown_ts = atomic_load_explicit(&k->over_ts, memory_order_relaxed);
+	return seq;
+}

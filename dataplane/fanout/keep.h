@@ -50,6 +50,9 @@ void keep_packet(struct worker *, uint16_t stream, enum leg_kind, const struct l
 void keep_past(struct worker *, uint16_t stream, enum leg_kind, const struct leg_packet *,
 	const uint8_t *payload, uint64_t rx_ns);
 
+// Any worker: where the pictures of the source that took over last begin; 0: none did.
+uint64_t keep_over(const struct edge *, uint16_t stream, uint32_t generation, uint32_t *shown_ts);
+
 // Owner: the pictures of a source that takes over were kept, and viewers have to begin with them.
 void keep_take_over(struct worker *, uint16_t stream, uint64_t seq, uint32_t shown_ts);
 

@@ -211,6 +211,7 @@ static bool seal_copies(struct worker *w, const struct request *q)
 		sealing_add(&w->repairs->sealing, l, &stamp, &plain,
 			wrapped ? peer_rtx_take(q->peer) : q->index);
 		count_resent(w, q, l, plain.payload_bytes);
+		peer_state_of(q->leg)->copies += i;
 	}
 	return true;
 }

@@ -179,9 +179,12 @@ static int make_plan(
 
 	if (rc < 0)
 		return rc;
+	// Another worker, who owns the stream, may have begun its loop later than we ours.
+	key.rx_ns = RTE_MIN(key.rx_ns, w->now_ns);
+	newest.rx_ns = RTE_MIN(newest.rx_ns, w->now_ns);
 	age_ns = w->now_ns - key.rx_ns;
-	if (bytes_per_s == 0 || (int64_t)age_ns < 0 || (int64_t)(w->now_ns - newest.rx_ns) < 0 ||
-		age_ns > conf->media.start_max_ms * (uint64_t)NS_PER_MS)
+	if (bytes_per_s == 0 ||
+		(why != BEGIN_OVER && age_ns > conf->media.start_max_ms * (uint64_t)NS_PER_MS))
 		return -ESTALE;
 	if (why == BEGIN_AGAIN && newest.frame == key.frame)
 		return -ERANGE; // the viewer is getting that very frame
@@ -190,7 +193,6 @@ static int make_plan(
 		.last = newest.frame,
 		.frame = key.frame,
 		.seq = g.key,
-		.key = g.key,
 		.begin_ns = w->now_ns,
 		.pace_from_ns = w->now_ns,
 		.bytes_per_s = bytes_per_s };
@@ -238,10 +240,9 @@ static struct fan *fan_of(struct worker *w, uint16_t stream)
 	return &w->streams[stream].fans[LEG_VIDEO];
 }
 
-static void set_out(struct worker *w, struct start *s, struct peer_leg *l, const struct plan *p)
+static void set_out(struct start *s, struct peer_leg *l, const struct plan *p)
 {
 	peer_leg_begin(l, p->start.seq, &p->draw);
-	peer_course_of(l)->key_again_ns = w->now_ns + AGAIN_MS * (uint64_t)NS_PER_MS;
 	*s = p->start;
 	s->leg = l;
 }
@@ -263,7 +264,7 @@ static int begin(struct worker *w, uint16_t stream, struct peer_leg *l, enum beg
 	peer_course_of(l)->fan_at = list->n;
 	if (list->n == 0)
 		list->served_ns = w->now_ns;
-	set_out(w, &list->slots[list->n++], l, &p);
+	set_out(&list->slots[list->n++], l, &p);
 	return 0;
 }
 
@@ -291,6 +292,14 @@ static bool allowed(const struct worker *w, uint16_t stream)
 	return !w->streams[stream].no_instant_start;
 }
 
+// Whoever has just been sent a key frame is not sent it again at once.
+static void ask_later(const struct worker *w, struct peer_leg *l)
+{
+	uint64_t then_ns = w->now_ns + AGAIN_MS * (uint64_t)NS_PER_MS;
+
+	peer_course_of(l)->key_again_ns = RTE_MAX(peer_course_of(l)->key_again_ns, then_ns);
+}
+
 void start_join(struct worker *w, struct peer *p)
 {
 	struct peer_leg *l = &p->legs[LEG_VIDEO];
@@ -299,6 +308,7 @@ void start_join(struct worker *w, struct peer *p)
 		return;
 	if (allowed(w, p->stream) && begin(w, p->stream, l, BEGIN_JOIN, 0) == 0) {
 		peer_state_of(l)->starts_instant++;
+		ask_later(w, l);
 		return;
 	}
 	peer_state_of(l)->starts_waited++;
@@ -347,8 +357,8 @@ static void wait_for_key(struct worker *w, uint16_t stream, struct peer_leg *l)
 	upstream_want(w, stream);
 }
 
-// Those on their way to live begin anew, but for who begins there anyway.
-static void turn_starts(struct worker *w, uint16_t stream, uint64_t seq, uint32_t shown_ts)
+// Those on their way to live begin anew, also who found the group when only some of it was there.
+static void turn_starts(struct worker *w, uint16_t stream, uint32_t shown_ts)
 {
 	struct start_list *list = &w->starts;
 
@@ -357,12 +367,13 @@ static void turn_starts(struct worker *w, uint16_t stream, uint64_t seq, uint32_
 		struct peer_leg *l = s->leg;
 		struct plan p;
 
-		if (s->stream != stream || s->key >= seq)
+		if (s->stream != stream)
 			continue;
 		if ((int32_t)(s->shown_ts - shown_ts) < 0)
 			s->shown_ts = shown_ts;
 		if (make_plan(w, stream, BEGIN_OVER, s->shown_ts, &p) == 0) {
-			set_out(w, s, l, &p);
+			set_out(s, l, &p);
+			ask_later(w, l);
 			continue;
 		}
 		start_drop(w, l);
@@ -380,7 +391,11 @@ static void turn_viewers(struct worker *w, uint16_t stream, uint32_t shown_ts)
 		struct peer_leg *l = fan->viewers[i];
 		bool plays = l->started;
 
-		if (begin(w, stream, l, plays ? BEGIN_OVER : BEGIN_JOIN, shown_ts) < 0 && plays)
+		if (!plays && !allowed(w, stream))
+			continue;
+		if (begin(w, stream, l, plays ? BEGIN_OVER : BEGIN_JOIN, shown_ts) == 0)
+			ask_later(w, l);
+		else if (plays)
 			wait_for_key(w, stream, l);
 	}
 }
@@ -390,15 +405,13 @@ void start_over(struct worker *w)
 	w->take_overs = atomic_load_explicit(&w->edge->take_overs, memory_order_acquire);
 	for (uint16_t slot = 0; slot < w->edge->region->n_streams; slot++) {
 		struct stream *s = &w->streams[slot];
-		const struct keep *k = s->generation ? keep_find(w->edge, slot, s->generation)
-						     : NULL;
-		uint64_t seq = k ? atomic_load_explicit(&k->over_seq, memory_order_acquire) : 0;
-		uint32_t ts = k ? atomic_load_explicit(&k->over_ts, memory_order_relaxed) : 0;
+		uint32_t ts = 0;
+		uint64_t seq = s->generation ? keep_over(w->edge, slot, s->generation, &ts) : 0;
 
-		if (seq == 0 || seq == s->over_seq)
+		if (seq == 0 || seq == s->fans[LEG_VIDEO].over_seq)
 			continue;
-		s->over_seq = seq;
-		turn_starts(w, slot, seq, ts);
+		s->fans[LEG_VIDEO].over_seq = seq;
+		turn_starts(w, slot, ts);
 		turn_viewers(w, slot, ts);
 	}
 }

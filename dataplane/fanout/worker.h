@@ -95,6 +95,9 @@ struct fan {
 	bool shedding;		   // the access unit under way is being dropped
 	uint32_t shed_ts;
 	struct pace pace; // video
+	// Video: where the pictures of the source that took over last begin, as viewers here have
+	// been told: none begins before.
+	uint64_t over_seq;
 	// Video: packets that lead the access unit under way, until it shows whether it is a key
 	// frame.
 	struct rte_mbuf *prefix[WORKER_PREFIX_MAX];
@@ -134,7 +137,6 @@ struct stream {
 	uint32_t n_peers;		   // of it on this worker
 	struct fan fans[LEG_COUNT];
 	struct pictures group; // video
-	uint64_t over_seq;     // of the take-over that its viewers have been told of
 	bool no_instant_start;
 	bool no_feedback;
 	struct upstream upstream[REGION_ROLE_COUNT];
@@ -149,7 +151,6 @@ struct start {
 	uint32_t last;	   // frame that is due pace_ns after the first
 	uint32_t frame;	   // of the newest packet sent
 	uint64_t seq;	   // of the stream's output: next to send
-	uint64_t key;	   // first
 	uint32_t shown_ts; // of the newest packet sent
 	uint64_t begin_ns;
 	uint64_t pace_from_ns; // when the first frame is through

@@ -24,6 +24,7 @@ void gop_clear(struct gop *g)
 {
 	g->n_bytes = 0;
 	g->n_packets = 0;
+	g->has_key = false;
 }
 
 static int add(struct gop *g, const struct leg_packet *p, const uint8_t *payload, uint64_t rx_ns)
@@ -34,6 +35,7 @@ static int add(struct gop *g, const struct leg_packet *p, const uint8_t *payload
 	g->packets[g->n_packets++] =
 		(struct gop_packet){ .p = *p, .off = g->n_bytes, .rx_ns = rx_ns };
 	g->n_bytes += p->payload_bytes;
+	g->has_key |= p->key;
 	return 0;
 }
 

@@ -24,6 +24,7 @@ struct gop {
 	struct gop_packet *packets;
 	uint32_t n_bytes, n_packets;
 	uint32_t max_bytes;
+	bool has_key;
 	uint32_t newest_frame, newest_ts; // of what is in order
 };
 

@@ -8,6 +8,7 @@ enum {
 	NS_PER_MS = 1000000,
 	STALE_MS = 2000, // pictures that ended so long ago are not shown
 	CALM_MS = 10000, // a source that played so long was worth its turn
+	LONGEST_TURN_MS = 10000,
 	MAX_UNREST = 5,
 	SAME_LINE_S = 5, // two sources' instants are not farther apart than by their delays
 };
@@ -110,12 +111,16 @@ static bool can_begin(struct sources *s, unsigned int standing, bool at_key)
 // takes over after the other, the longer it plays at least, twice as long each time.
 static uint64_t least_turn_ns(const struct sources *s, uint32_t failover_ms)
 {
-	return (failover_ms * (uint64_t)NS_PER_MS) << s->unrest;
+	uint64_t ms = (uint64_t)failover_ms << s->unrest;
+	uint64_t most = failover_ms > LONGEST_TURN_MS ? failover_ms : LONGEST_TURN_MS;
+
+	return (ms < most ? ms : most) * NS_PER_MS;
 }
 
 static void note_unrest(struct sources *s, enum region_switch why, uint64_t now_ns)
 {
-	if (now_ns - s->since_ns >= CALM_MS * (uint64_t)NS_PER_MS)
+	// Longer than any turn that it was only held for.
+	if (now_ns - s->since_ns >= 2 * CALM_MS * (uint64_t)NS_PER_MS)
 		s->unrest = 0;
 	else if (why == REGION_SWITCH_SILENCE && s->unrest < MAX_UNREST)
 		s->unrest++;
@@ -296,7 +301,9 @@ void sources_switch(struct sources *s, enum region_switch why, uint64_t now_ns)
 	uint32_t ts_by[LEG_COUNT];
 	struct stream_clock clock;
 
-	if (now_ns - s->spare[LEG_VIDEO].last_out_ns > STALE_MS * (uint64_t)NS_PER_MS)
+	// Nor are those without a key frame: an SPS alone may have opened them.
+	if (now_ns - s->spare[LEG_VIDEO].last_out_ns > STALE_MS * (uint64_t)NS_PER_MS ||
+		!(gop_is_fresh(&s->gop) || s->gop.has_key))
 		gop_clear(&s->gop);
 	line_up(s, now_ns, ts_by);
 	keep_ahead(s, ts_by);

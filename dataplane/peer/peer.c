@@ -225,6 +225,9 @@ void peer_leg_begin(struct peer_leg *l, uint64_t seq, const struct draw *draw)
 	struct peer_course *c = peer_course_of(l);
 
 	l->first_index = (int64_t)first_index_of(l);
+	// The leap holds though nothing is sent before the leg begins once more.
+	if (l->sent->next_index)
+		l->sent->next_index = (uint64_t)l->first_index;
 	l->index_shift = l->first_index - (int64_t)seq;
 	l->started = 1;
 	l->numbered = 1;

@@ -16,6 +16,7 @@ static void add_leg(
 	c->payload_bytes += l->sent.bytes - (apart ? 0 : l->resent_bytes);
 	c->repair.nacks += l->nacks;
 	c->repair.resent += l->resent;
+	c->repair.copies += l->copies;
 	c->repair.resent_bytes += l->resent_bytes;
 	for (int miss = 0; miss < REGION_MISS_COUNT; miss++)
 		c->repair.missed[miss] += l->missed[miss];
@@ -44,7 +45,7 @@ int counts_take(const struct region *region, const struct source *sources, uint3
 
 uint64_t repair_asked(const struct repair *r)
 {
-	uint64_t n = r->resent;
+	uint64_t n = r->resent - r->copies;
 
 	for (int miss = 0; miss < REGION_MISS_COUNT; miss++)
 		n += r->missed[miss];
@@ -136,6 +137,7 @@ static void set_off_repair(
 {
 	out->nacks = after->nacks - before->nacks;
 	out->resent = after->resent - before->resent;
+	out->copies = after->copies - before->copies;
 	out->resent_bytes = after->resent_bytes - before->resent_bytes;
 	for (int miss = 0; miss < REGION_MISS_COUNT; miss++)
 		out->missed[miss] = after->missed[miss] - before->missed[miss];

@@ -13,6 +13,7 @@
 struct repair {
 	uint64_t nacks;
 	uint64_t resent, resent_bytes;
+	uint64_t copies; // of resent, second ones
 	uint64_t missed[REGION_MISS_COUNT];
 };
 

@@ -204,8 +204,9 @@ void report_repair(struct rig *rig)
 		return;
 	nack_read(rig->nack, &losses);
 	printf("  NACKs: %" PRIu64 "   packets asked for: %" PRIu64 "   resent: %" PRIu64
-	       " (%.2f %% of what is fanned out)\n",
-		m.repair.nacks, repair_asked(&m.repair), m.repair.resent,
+	       ", %" PRIu64 " of them twice (%.2f %% of what is fanned out)\n",
+		m.repair.nacks, repair_asked(&m.repair), m.repair.resent - m.repair.copies,
+		m.repair.copies,
 		(double)m.repair.resent * 100 / (double)RTE_MAX(measure_fanned(&m), 1u));
 	for (unsigned int miss = 0; miss < REGION_MISS_COUNT; miss++)
 		if (m.repair.missed[miss])

@@ -139,9 +139,10 @@ static json_t *make_repair(const struct rig *rig, const struct measure *m)
 		if (m->repair.missed[miss])
 			json_object_set_new(
 				missed, region_miss_name(miss), integer(m->repair.missed[miss]));
-	return json_pack("{sI sI sI sI sf so sI}", "nacks", (json_int_t)m->repair.nacks, "asked",
+	return json_pack("{sI sI sI sI sI sf so sI}", "nacks", (json_int_t)m->repair.nacks, "asked",
 		(json_int_t)repair_asked(&m->repair), "resent", (json_int_t)m->repair.resent,
-		"resent_bytes", (json_int_t)m->repair.resent_bytes, "resent_share",
+		"copies", (json_int_t)m->repair.copies, "resent_bytes",
+		(json_int_t)m->repair.resent_bytes, "resent_share",
 		(double)m->repair.resent / (double)RTE_MAX(measure_fanned(m), 1u), "missed", missed,
 		"undelivered", (json_int_t)(losses.ring_full + losses.no_mbuf));
 }

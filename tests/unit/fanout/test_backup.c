@@ -345,14 +345,14 @@ static void each_catches_up_by_himself(void **state)
 	assert_true(k->byte_rate[LEG_VIDEO] < 2 * 2 * PAYLOAD_BYTES * 1000 / FRAME_MS);
 }
 
-// Where the group is too old to be sent, all wait for the next key frame, which is asked for.
-static void an_old_group_is_not_sent(void **state)
+// Where the group takes too long to be sent, all wait for the next key frame, which is asked for.
+static void too_large_a_group_is_not_sent(void **state)
 {
-	kit.conf.media.start_max_ms = 100;
+	kit.conf.media.start_mbps = 1; // about as much as comes
 	begin_groups(BOTH);
 	join(0);
 	join(1);
-	play(BOTH, 300);
+	play(BOTH, 1500);
 	play_until_the_backup_does();
 	play(BACKUP, 50);
 	for (int i = 0; i < 2; i++) {
@@ -362,6 +362,41 @@ static void an_old_group_is_not_sent(void **state)
 	assert_true(kit.edge.key_wanted[0] != 0);
 	begin_groups(BACKUP);
 	play(BACKUP, 50);
+	check_live(REGION_BACKUP);
+}
+
+// Those who wait for a key frame where starts are turned off for joining are not cut off by that.
+static void without_instant_starts_it_takes_over_all_the_same(void **state)
+{
+	kit.conf.media.start_max_ms = 0;
+	begin_groups(BOTH);
+	join(0);
+	begin_groups(BOTH);
+	play(BOTH, 300);
+	play_until_the_backup_does();
+	play(BACKUP, 400);
+	check_live(REGION_BACKUP);
+}
+
+// The owner's loop may have begun later than that of another worker, who looks at what it kept.
+static void a_worker_whose_clock_is_behind_takes_over_too(void **state)
+{
+	begin_groups(BOTH);
+	join(1);
+	play(BOTH, 300);
+	for (int i = 0; i < 1000 && pair()->active == REGION_PRIMARY; i++) {
+		usleep(100);
+		if (i % 50 == 0)
+			send_picture(&sources[REGION_BACKUP], false);
+		kit_step(0);
+	}
+	assert_int_equal(pair()->active, REGION_BACKUP);
+	send_picture(&sources[REGION_BACKUP], false);
+	kit_step(0);
+	kit.workers[1].now_ns = region_now_ns() - 10 * NS_PER_MS;
+	start_over(&kit.workers[1]);
+	assert_int_equal(state_of(0)->keys_waited, 0);
+	play(BACKUP, 400);
 	check_live(REGION_BACKUP);
 }
 
@@ -514,7 +549,9 @@ int main(void)
 		test(viewers_catch_up_over_a_switch),
 		test(a_busy_worker_gets_through_the_group),
 		test(each_catches_up_by_himself),
-		test(an_old_group_is_not_sent),
+		test(too_large_a_group_is_not_sent),
+		test(without_instant_starts_it_takes_over_all_the_same),
+		test(a_worker_whose_clock_is_behind_takes_over_too),
 		test(a_backup_without_a_picture_is_asked),
 		test(a_backup_that_plays_is_removed),
 		test(each_source_has_its_own_sets),

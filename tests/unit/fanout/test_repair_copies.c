@@ -25,6 +25,7 @@ static void each_is_sent_twice(void **state)
 	expect_second(16, 65533);
 	expect_nothing(0);
 	assert_int_equal(leg_state(LEG_VIDEO)->resent, 4);
+	assert_int_equal(leg_state(LEG_VIDEO)->copies, 2);
 	assert_int_equal(rtx_state()->packets, 4);
 	assert_int_equal(rtx_state()->next_index, 65534);
 	ask(13, 0); // both are under way
@@ -60,6 +61,7 @@ static void much_is_sent_once(void **state)
 		assert_in_range(sent[n].payload_bytes, 600, 700);
 	}
 	assert_int_equal(leg->resent, n + 1);
+	assert_int_equal(leg->copies, 1);
 	assert_int_equal(misses(REGION_MISS_BUDGET), 0);
 	kit_forget_sent(0);
 	kit_viewer_fini(&viewer);

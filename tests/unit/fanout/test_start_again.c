@@ -76,6 +76,31 @@ static void a_key_frame_is_sent_again(void **state)
 	kit_viewer_fini(&p.v);
 }
 
+// Who asked again and again, and then was calm for more than ten seconds, begins anew.
+static void calm_ends_the_back_off(void **state)
+{
+	struct peer_course *course;
+	struct player p;
+
+	start_feed_key();
+	kit_step(0);
+	kit_peer_add(0, 0, 0, SRTP_PROFILE_GCM128);
+	player_init(&p, 0, 0);
+	start_go_live(&p, 1, 100);
+	course = &kit.workers[0].peers[0]->courses[LEG_VIDEO];
+	course->key_backoff = 3;
+	course->key_again_ns = region_now_ns() - 10100000000;
+	start_feed_delta();
+	kit_step(0);
+	ask(&p, 1, 7, 0);
+	assert_int_equal(start_state(0)->keys_sent, 1);
+	assert_int_equal(course->key_backoff, 1);
+	assert_in_range(course->key_again_ns - region_now_ns(), 500000000, 1000000000);
+	start_go_live(NULL, 0, 300);
+	kit_forget_sent(0);
+	kit_viewer_fini(&p.v);
+}
+
 static void firs_are_told_apart(void **state)
 {
 	struct player p;
@@ -182,6 +207,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		start_test(a_key_frame_is_sent_again),
+		start_test(calm_ends_the_back_off),
 		start_test(firs_are_told_apart),
 		start_test(the_source_is_asked_once_a_second),
 		start_test(a_stream_may_leave_its_source_alone),

@@ -332,7 +332,7 @@ static void two_that_falter_change_less_and_less(void **state)
 	n_second = (unsigned int)n_switches() - n_first;
 	assert_in_range(n_first, 3, 7);
 	assert_in_range(n_second, 1, 3);
-	play(BOTH, 300);
+	play(BOTH, 600);
 	n_first = (unsigned int)n_switches();
 	for (int i = 0; i < 2; i++)
 		play(t.state.active == REGION_PRIMARY ? BACKUP : PRIMARY, 10);
@@ -418,6 +418,32 @@ static void back_by_policy_after_health(void **state)
 	assert_int_equal(n_switches(), 2);
 }
 
+// An SPS may open a group that no key frame is in: nothing begins with that.
+static void gop_without_a_key_frame_is_not_handed_on(void **state)
+{
+	static const uint8_t payload[100];
+	struct leg_packet p = { .seq = 100,
+		.frame = 7,
+		.in_order = true,
+		.opens = true,
+		.params = true,
+		.payload_bytes = sizeof(payload) };
+	struct gop *g = &t.sources->gop;
+
+	play(BOTH, 10);
+	for (int i = 0; i < 5; i++) {
+		gop_put(g, &p, payload, t.now_ns);
+		p = (struct leg_packet){ .seq = p.seq + 1,
+			.frame = p.frame + 1,
+			.ts = p.ts + 3600,
+			.in_order = true,
+			.payload_bytes = sizeof(payload) };
+	}
+	assert_true(gop_ready(g));
+	sources_switch(t.sources, REGION_SWITCH_SILENCE, t.now_ns);
+	assert_false(gop_ready(g));
+}
+
 // What is too much is let go, and the next key frame begins anew.
 static void gop_is_bounded(void **state)
 {
@@ -462,6 +488,7 @@ int main(void)
 		test(overtaken_pictures_keep_their_place),
 		test(back_by_hand_at_a_key_frame),
 		test(back_by_policy_after_health),
+		test(gop_without_a_key_frame_is_not_handed_on),
 		test(gop_is_bounded),
 	};
 

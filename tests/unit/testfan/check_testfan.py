@@ -74,7 +74,7 @@ def findings_of_run(engine, done):
 def findings_of_repair(said):
     """What was asked for came, what came was asked for, and was what it had been."""
     repair, verify = said["repair"], said["verify"]
-    if repair["asked"] != repair["resent"] + sum(repair["missed"].values()):
+    if repair["asked"] != repair["resent"] - repair["copies"] + sum(repair["missed"].values()):
         yield f"does not add up: {repair}"
     if repair["resent"] < repair["asked"] * 0.7 or repair["nacks"] < PEERS:
         yield f"{STARVED}: {repair}"
