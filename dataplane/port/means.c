@@ -14,6 +14,7 @@
 enum {
 	ADDRESS_CHARS = 12,
 	KIB_PER_MIB = 1024,
+	VENDOR_MELLANOX = 0x15b3,
 };
 
 // Domain, bus, device and function, as sysfs writes them.
@@ -49,6 +50,23 @@ static bool is_for_dpdk(const char *driver)
 	       strcmp(driver, "mana") == 0;
 }
 
+// Mellanox: DPDK uses them beside the kernel's driver, and never by vfio-pci.
+static bool stays_with_kernel(const char *sysfs, const char *address)
+{
+	char path[PATH_MAX];
+	unsigned int vendor = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/bus/pci/devices/%s/vendor", sysfs, address);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (fscanf(file, "%x", &vendor) != 1)
+		vendor = 0;
+	fclose(file);
+	return vendor == VENDOR_MELLANOX;
+}
+
 int means_check_device(const char *sysfs, const char *device, char why[MEANS_TEXT_BYTES])
 {
 	int chars = (int)strcspn(device, ",");
@@ -69,6 +87,13 @@ int means_check_device(const char *sysfs, const char *device, char why[MEANS_TEX
 	}
 	snprintf(path, sizeof(path), "%s/bus/pci/devices/%s/driver", sysfs, address);
 	driver = link_name(path, target);
+	if (stays_with_kernel(sysfs, address) && strncmp(driver, "mlx", 3) != 0) {
+		snprintf(why, MEANS_TEXT_BYTES,
+			"%.*s is with %.32s, and DPDK uses it beside mlx5_core; give it back with: "
+			"driverctl unset-override %.*s",
+			chars, device, *driver ? driver : "no driver", chars, device);
+		return -EBUSY;
+	}
 	if (is_for_dpdk(driver))
 		return 0;
 	if (*driver) {

@@ -3,9 +3,12 @@
 
 # Modules that an edge never needs; half of what Debian has.
 MODULES_OUT=(sound drivers/gpu drivers/media drivers/video drivers/bluetooth drivers/staging drivers/iio
-	drivers/comedi drivers/infiniband drivers/isdn drivers/nfc drivers/firewire drivers/parport
+	drivers/comedi drivers/isdn drivers/nfc drivers/firewire drivers/parport
 	drivers/pcmcia drivers/mtd drivers/w1 drivers/target drivers/accel drivers/hwmon drivers/leds
-	drivers/net/wireless drivers/net/can drivers/net/hamradio drivers/net/ieee802154 drivers/net/wwan
+	drivers/infiniband/sw drivers/infiniband/ulp drivers/infiniband/hw/cxgb4 drivers/infiniband/hw/hfi1
+	drivers/infiniband/hw/irdma drivers/infiniband/hw/mlx4 drivers/infiniband/hw/mthca
+	drivers/infiniband/hw/ocrdma drivers/infiniband/hw/qedr drivers/infiniband/hw/qib
+	drivers/infiniband/hw/usnic drivers/net/wireless drivers/net/can drivers/net/hamradio drivers/net/ieee802154 drivers/net/wwan
 	drivers/net/fddi drivers/net/ppp drivers/usb/gadget drivers/usb/misc drivers/usb/serial arch/x86/kvm drivers/input/misc drivers/input/mouse
 	drivers/input/joystick drivers/input/touchscreen drivers/input/tablet drivers/platform/chrome
 	drivers/platform/surface drivers/net/ethernet/mellanox/mlxsw drivers/net/plip drivers/net/slip

@@ -20,14 +20,16 @@ MASKED=(dpdk.service driverctl@.service e2scrub_reap.service e2scrub_all.timer f
 	systemd-ask-password-console.path systemd-ask-password-wall.path dev-mqueue.mount
 	sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount
 	sys-fs-fuse-connections.mount modprobe@.service remote-fs.target cryptsetup.target
-	integritysetup.target veritysetup.target)
+	integritysetup.target veritysetup.target
+	iwpmd.service rdma-ndd.service rdma-load-modules@.service rdma-hw.target)
 # Partitions are ours to mount; what stands in no table need not be looked for.
 GENERATORS=(cryptsetup gpt-auto hibernate-resume integritysetup rc-local system-update sysv veritysetup)
 
 rootfs_make()
 {
 	local include arguments=() name mirror=()
-	include=$(printf '%s\n' "${PACKAGES_RUN[@]}" "${PACKAGES_IMAGE_ROOT[@]}" "${EXTRA[@]}" | paste -sd ,)
+	include=$(printf '%s\n' "${PACKAGES_RUN[@]}" "${PACKAGES_RUN_MLX5[@]}" "${PACKAGES_IMAGE_ROOT[@]}" \
+		"${EXTRA[@]}" | paste -sd ,)
 	for name in "${LEFT_OUT[@]}"; do
 		arguments+=("--dpkgopt=path-exclude=/usr/share/$name/*")
 	done

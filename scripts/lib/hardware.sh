@@ -120,6 +120,25 @@ nic_interfaces()
 	done
 }
 
+# Those whose driver in DPDK works beside the kernel's own, which must stay: ConnectX-4 and later,
+# BlueField. By what they are; before udev they have no driver at all.
+nic_is_shared()
+{
+	[[ $(nic_id "$1") =~ ^0x15b3:0x(10(1[3-9a-f]|2[0-9a-f])|a2d[0-9a-f])$ ]]
+}
+
+# The same maker's before them: no driver of DPDK that is installed here knows them.
+nic_is_unknown()
+{
+	[[ $(nic_id "$1") == 0x15b3:* ]] && ! nic_is_shared "$1"
+}
+
+# vendor:device
+nic_id()
+{
+	cat "$(nic_dir "$1")/"{vendor,device} 2>/dev/null | paste -sd :
+}
+
 nic_node()
 {
 	local node

@@ -39,7 +39,7 @@ PACKAGES_RUN=(
 	librte-net-iavf23 librte-net-ice23 librte-net-vmxnet3-23 librte-net-ena23
 	driverctl kmod iproute2 ethtool openssl
 )
-# Brings Perl and a service with it: only for those who have such a NIC.
+# Brings RDMA with it, and services: on a node only where there is such a NIC; the image has it.
 PACKAGES_RUN_MLX5=(librte-net-mlx5-23)
 
 # Print those of the named packages that are not installed.

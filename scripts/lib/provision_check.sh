@@ -52,12 +52,22 @@ check_nic()
 	[[ $(<"$(nic_dir "$NIC")/class") == 0x02* ]] ||
 		die "--nic: $NIC is no NIC (PCI class $(<"$(nic_dir "$NIC")/class"));" \
 			"NICs are: $(nic_list || echo none)"
+	! nic_is_unknown "$NIC" || die "--nic: $NIC is a ConnectX-3 or older, and DPDK here has no driver" \
+		"for it: use --interface, or another NIC"
 	[[ $(nic_driver "$NIC") == vfio-pci ]] || check_nic_free
-	[[ -z $NIC_STAYS ]] || return 0
+	[[ -z $NIC_STAYS ]] || { check_nic_shared && return; }
 	[[ $(iommu_state) != none ]] ||
 		die "no IOMMU: vfio-pci needs one; enable VT-d or AMD-Vi in the firmware setup, or" \
 			"leave $NIC to the kernel and use --interface"
 	check_nic_group
+}
+
+# What we bound in an earlier run we give back; what somebody else did stays theirs to take back.
+check_nic_shared()
+{
+	[[ $(nic_driver "$NIC") != vfio-pci ]] || nics_unwanted | grep -qxF "$NIC" ||
+		die "--nic: $NIC is with vfio-pci, and DPDK's driver for it works beside mlx5_core: give it back" \
+			"with  driverctl unset-override $NIC"
 }
 
 check_nic_free()

@@ -74,14 +74,8 @@ undo_pages()
 target_packages()
 {
 	printf '%s\n' "${PACKAGES_RUN[@]}"
-	[[ -z $NIC || -z $HARDWARE || $(nic_vendor) != 0x15b3 ]] ||
-		printf '%s\n' "${PACKAGES_RUN_MLX5[@]}"
+	[[ -z $NIC_STAYS ]] || printf '%s\n' "${PACKAGES_RUN_MLX5[@]}"
 	target_has_clock || echo systemd-timesyncd
-}
-
-nic_vendor()
-{
-	cat "$(nic_dir "$NIC")/vendor" 2>/dev/null || true
 }
 
 # One daemon that sets the clock is enough, whichever it is.
@@ -254,7 +248,7 @@ nic_step()
 	[[ -n $NIC && -z $NIC_STAYS ]] || put_text "$NIC_FIRST" 0644 ""
 	[[ -n $NIC ]] || return 0
 	[[ -z $NIC_STAYS ]] || {
-		note "$NIC stays with $(nic_driver "$NIC"): DPDK uses it beside the kernel"
+		note "$NIC stays with mlx5_core: DPDK uses it beside the kernel"
 		return
 	}
 	put_text "/etc/driverctl.d/pci-$NIC" 0644 vfio-pci

@@ -87,6 +87,13 @@ def no_iommu(system, firmware):
         system.machine.put("firmware/acpi/tables/DMAR", "")
 
 
+def shared(system):
+    """A ConnectX as it shall be."""
+    system.machine.connectx(NIC)
+    system.machine.bind(NIC, "mlx5_core")
+    system.write("usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0/librte_net_mlx5.so.23", "")
+
+
 def no_drivers(system):
     subprocess.run(f"rm {system.path}/usr/lib/*/dpdk/pmds-*/librte_net_*", shell=True, check=True)
 
@@ -99,7 +106,7 @@ def no_library(system):
 TOUCHED = {
     "cpu": {"clock"}, "cores": {"governor"}, "certificate": {"configuration"},
     "nic": {"iommu", "cores", "memlock", "bpf", "tun"}, "bpf": {"nic", "tun", "iommu", "cores", "memlock"},
-    "abi": {"programs", "configuration"}, "programs": {"abi", "configuration"},
+    "dpdk": {"nic", "iommu", "tun"}, "abi": {"programs", "configuration"}, "programs": {"abi", "configuration"},
     "http-port": {"net"}, "media-port": {"net"}, "ingest-ports": {"net"},
 }
 
@@ -118,6 +125,14 @@ FAULTS = (
      f"driverctl set-override {NIC} vfio-pci"),
     (lambda s: s.machine.bind(NIC, "uio_pci_generic"), "nic", "warn", "may not open",
      f"driverctl set-override {NIC} vfio-pci"),
+    (lambda s: s.machine.connectx(NIC), "nic", "wrong", "with vfio-pci, not mlx5_core",
+     f"driverctl unset-override {NIC}"),
+    (lambda s: (s.machine.connectx(NIC), s.machine.bind(NIC, "mlx5_core")), "nic", "wrong",
+     "lacks its driver", "librte-net-mlx5-23"),
+    (lambda s: (shared(s), no_iommu(s, True)), "nic", "ok", "shared with mlx5_core", ""),
+    (lambda s: (shared(s), no_iommu(s, True)), "iommu", "ok", "not needed", ""),
+    (lambda s: (s.machine.connectx(NIC, "0x1003"), s.machine.bind(NIC, "mlx4_core")), "nic", "wrong",
+     "ConnectX-3", "[dataplane] interface"),
     (lambda s: os.unlink(s.at(f"etc/driverctl.d/pci-{NIC}")), "nic", "warn", "next restart",
      "driverctl set-override"),
     (lambda s: conf(s, "dataplane", device="0000:09:00.0"), "nic", "wrong", "no PCI device", "lspci"),

@@ -83,6 +83,7 @@ class Machine:
         home = f"devices/pci0000:00/{address}"
         self.put(f"{home}/class", pci_class)
         self.put(f"{home}/vendor", "0x8086")
+        self.put(f"{home}/device", "0x1521")
         self.put(f"{home}/numa_node", "1")
         self.put(f"{home}/driver_override", "(null)")
         for name in (driver, "vfio-pci"):
@@ -98,6 +99,11 @@ class Machine:
         self.put(f"devices/pci0000:00/{address}/net/{name}/type", "1")
         for key, value in (("flags", "0x1003"), ("carrier", "1"), ("speed", "10000")):
             self.put(f"class/net/{name}/{key}", value)
+
+    def connectx(self, address, device="0x1017"):
+        """What it is, and nothing else: who has it stays."""
+        self.put(f"devices/pci0000:00/{address}/vendor", "0x15b3")
+        self.put(f"devices/pci0000:00/{address}/device", device)
 
     def driver(self, address):
         return os.path.basename(os.readlink(f"{self.sys}/devices/pci0000:00/{address}/driver"))

@@ -141,9 +141,10 @@ class Again:
             check("isolcpus" not in system.read("boot/grub/grub.cfg"), "cores stay isolated")
             self.check_conf(system, "#cores =", "#device =")
             system.machine.nic("0000:05:00.0", "eth5", "mlx5_core", group=5)
+            system.machine.connectx("0000:05:00.0")
             done = must(system.provision("--nic=05:00.0", "--dry-run"))
-            check("0000:05:00.0 stays with mlx5_core" in done.stderr and "bind" not in done.stdout,
-                  f"a card that is shared: {done.stderr}")
+            check("0000:05:00.0 stays with mlx5_core" in done.stderr and "bind" not in done.stdout
+                  and "librte-net-mlx5-23" in done.stdout, f"a card that is shared: {done.stderr}")
             must(system.provision("--undo"))
             shutil.rmtree(system.at("etc/millrace"))  # it stays, since it was changed by hand
             with store.copy() as fresh:
@@ -274,6 +275,17 @@ def shared_group(system):
     system.machine.link(f"kernel/iommu_groups/1/devices/{GPU}", f"../../../../devices/pci0000:00/{GPU}")
 
 
+def old_connectx(system):
+    system.machine.connectx(NIC, "0x1003")
+
+
+def lost_connectx(system):
+    """Somebody gave it to vfio-pci; no IOMMU would be needed."""
+    no_iommu(system)
+    system.machine.connectx(NIC)
+    system.machine.bind(NIC, "vfio-pci")
+
+
 def no_pages(system):
     shutil.rmtree(os.path.join(system.machine.sys, "devices/system/node/node1/hugepages"))
 
@@ -320,6 +332,8 @@ REFUSALS = (
     ([f"--nic={USED}"], (USED, "in use", "eth3 has an address"), None),
     ([f"--nic={NIC}"], ("no IOMMU", "VT-d"), no_iommu),
     ([f"--nic={NIC}"], ("IOMMU group", GPU, "nouveau"), shared_group),
+    ([f"--nic={NIC}"], (NIC, "ConnectX-3", "--interface"), old_connectx),
+    ([f"--nic={NIC}"], (NIC, "mlx5_core", f"driverctl unset-override {NIC}"), lost_connectx),
     (["--mgmt=eth9"], ("no interface eth9",), None),
     (["--interface=eth9"], ("no interface eth9", "br0 eth1"), None),
     (["--cores=2-7"], ("no core 4", "0-3"), None),

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 
 from shell import START, Node, check
 
@@ -130,6 +131,31 @@ class NoIommu:
             check(len(said) == 1 and "no IOMMU" in said[0], f"{said}")
 
 
+class SharedNic:
+    """A ConnectX: with the kernel's driver, beside which DPDK uses it, also where no IOMMU is."""
+
+    def run(self, programs):
+        with Node(programs) as node:
+            home = f"devices/pci0000:00/{NIC}"
+            os.unlink(node.at(f"machine/sys/{home}/driver"))  # before udev
+            shutil.rmtree(node.at("machine/sys/kernel/iommu_groups"))
+            node.machine.connectx(NIC)
+            node.write("drive/millrace.conf", GOOD)
+            probe = 'modprobe() { [[ $* != *mlx5_core* ]] || ln -s /mlx5_core "$(nic_dir $NIC)/driver"; }\n'
+            done = node.run(APPLY.replace("configure", f"NIC={NIC}; {probe}configure", 1))
+            check(done.returncode == 0 and "is not" not in done.stdout, f"{done.stdout} {done.stderr}")
+            check(node.machine.driver(NIC) == "mlx5_core", "its driver was not loaded")
+            check(node.machine.read(f"{home}/driver_override") == "(null)", "it was bound to another driver")
+            check(not os.path.exists(node.at("etc/driverctl.d")), "it is bound by driverctl")
+            network = node.read("etc/systemd/network/04-dataplane.network").decode()
+            check(f"Path=pci-{NIC}\n" in network and "Unmanaged=yes" in network, network)
+        with Node(programs) as node:
+            node.machine.connectx(NIC, "0x1003")
+            node.write("drive/millrace.conf", GOOD)
+            said, _ = configure(node)
+            check(len(said) == 1 and "ConnectX-3" in said[0] and "use [dataplane] interface" in said[0], f"{said}")
+
+
 class KeptWhole:
     """The power fails while the configuration is kept: the one before holds, or the new one."""
 
@@ -223,4 +249,5 @@ class Defaults:
 
 
 CASES = {"config-sources": Sources, "config-damaged": Damaged, "config-drive-candidates": DriveCandidates, "config-no-iommu": NoIommu,
+         "config-shared-nic": SharedNic,
          "config-kept-whole": KeptWhole, "config-applied": Applied, "config-spellings": Spellings, "config-defaults": Defaults}

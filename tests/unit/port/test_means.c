@@ -109,6 +109,22 @@ static void device(void **state)
 	assert_non_null(strstr(why, NIC " has no driver"));
 }
 
+// A ConnectX is used beside the kernel's driver.
+static void shared(void **state)
+{
+	static const char *wrong[] = { "vfio-pci", "uio_pci_generic", "" };
+
+	put("bus/pci/devices/" NIC "/vendor", "0x15b3\n");
+	bind("mlx5_core");
+	assert_int_equal(means_check_device(sysfs, NIC, why), 0);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		bind(wrong[i]);
+		assert_int_equal(means_check_device(sysfs, NIC, why), -EBUSY);
+		assert_non_null(strstr(why, *wrong[i] ? wrong[i] : "no driver"));
+		assert_non_null(strstr(why, "driverctl unset-override " NIC));
+	}
+}
+
 // DPDK takes capitals, sysfs has none.
 static void capitals(void **state)
 {
@@ -147,6 +163,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(device, setup, teardown),
+		cmocka_unit_test_setup_teardown(shared, setup, teardown),
 		cmocka_unit_test_setup_teardown(capitals, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_devices, setup, teardown),
 		cmocka_unit_test_setup_teardown(pages, setup, teardown),

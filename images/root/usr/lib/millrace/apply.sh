@@ -164,7 +164,7 @@ apply_device()
 	local dir
 	[[ -n $DEVICE ]] || return 0
 	dir=$(nic_dir "$DEVICE")
-	[[ $(nic_driver "$DEVICE") != @(mlx4_core|mlx5_core) ]] || return 0
+	! nic_is_shared "$DEVICE" || { apply_shared && return; }
 	modprobe -q vfio-pci
 	echo vfio-pci | put "driverctl.d/pci-$DEVICE" 0644
 	echo vfio-pci >"$dir/driver_override"
@@ -172,6 +172,21 @@ apply_device()
 	echo "$DEVICE" >"$SYSFS/bus/pci/drivers_probe"
 	[[ $(nic_driver "$DEVICE") == vfio-pci ]] ||
 		say "$DEVICE could not be bound to vfio-pci: it is with $(nic_driver "$DEVICE")"
+}
+
+# The kernel's driver has it now, and not when udev comes to it: the data plane would be there before.
+# Its interface is the data plane's, too: what comes for it the kernel does not see.
+apply_shared()
+{
+	put systemd/network/04-dataplane.network 0644 <<-END
+		[Match]
+		Path=pci-$DEVICE
+		[Link]
+		Unmanaged=yes
+	END
+	modprobe -qa mlx5_core mlx5_ib
+	[[ $(nic_driver "$DEVICE") == mlx5_core ]] ||
+		say "$DEVICE is not with mlx5_core, beside which DPDK uses it: it is with $(nic_driver "$DEVICE")"
 }
 
 # What only the kernel's command line can give, for the next start: millrace-image puts it there once

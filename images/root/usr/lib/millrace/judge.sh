@@ -199,6 +199,11 @@ judge_device()
 		FAULT="[dataplane] device: there is no PCI device $DEVICE here; NICs are: $(nic_list || echo none)"
 	elif [[ $(<"$(nic_dir "$DEVICE")/class") != 0x02* ]]; then
 		FAULT="[dataplane] device: $DEVICE is no NIC; NICs are: $(nic_list || echo none)"
+	elif nic_is_unknown "$DEVICE"; then
+		FAULT="[dataplane] device: $DEVICE is a ConnectX-3 or older, and DPDK here has no driver for it:"
+		FAULT+=" use [dataplane] interface, or another NIC"
+	elif nic_is_shared "$DEVICE"; then
+		:
 	elif [[ $(iommu_state) != active ]]; then
 		FAULT="[dataplane] device: no IOMMU, and vfio-pci needs one: enable VT-d or AMD-Vi in the"
 		FAULT+=" firmware setup, or use [dataplane] interface"
