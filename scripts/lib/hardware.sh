@@ -198,6 +198,16 @@ iommu_state()
 	fi
 }
 
+# What makes the kernel use the one that is there. AMD's it uses unless it is told not to.
+iommu_words()
+{
+	if [[ -e $SYSFS/firmware/acpi/tables/DMAR ]]; then
+		echo "intel_iommu=on iommu=pt"
+	else
+		echo "iommu=pt, and without amd_iommu=off and iommu=off"
+	fi
+}
+
 # Devices of the NIC's group that would have to leave their driver too.
 nic_group_others()
 {

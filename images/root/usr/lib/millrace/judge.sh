@@ -204,7 +204,10 @@ judge_device()
 		FAULT+=" use [dataplane] interface, or another NIC"
 	elif nic_is_shared "$DEVICE"; then
 		:
-	elif [[ $(iommu_state) != active ]]; then
+	elif [[ $(iommu_state) == there ]]; then
+		FAULT="[dataplane] device: there is an IOMMU, but the kernel does not use it, and vfio-pci needs"
+		FAULT+=" it: start the kernel with  $(iommu_words)"
+	elif [[ $(iommu_state) == none ]]; then
 		FAULT="[dataplane] device: no IOMMU, and vfio-pci needs one: enable VT-d or AMD-Vi in the"
 		FAULT+=" firmware setup, or use [dataplane] interface"
 	else
