@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 
-from shell import START, Node, check
+from shell import LIB, START, Node, check
 
 from machine import BUSY, GPU, NIC
 
@@ -242,6 +242,31 @@ class Spellings:
                 check(pages == "181", f"{pages} huge pages for 0290 MiB")
 
 
+class NameServers:
+    """Those that the configuration names; without any, those that the network gives, as it gives them."""
+
+    WANT = "etc/systemd/system/systemd-networkd.service.wants/millrace-dns.path"
+
+    def run(self, programs):
+        with Node(programs) as node:
+            node.write("drive/millrace.conf", GOOD.replace("[node]", "[node]\ndns = 198.51.100.3, 2001:db8::3"))
+            node.run(APPLY)
+            check(node.read("etc/resolv.conf") == b"nameserver 198.51.100.3\nnameserver 2001:db8::3\n", "configured")
+            check(not os.path.lexists(node.at(self.WANT)), "the network's are taken, too")
+        with Node(programs) as node:
+            node.run(APPLY)
+            check(os.path.lexists(node.at(self.WANT)), "nothing waits for the network's")
+            for line, expected in (
+                    ("DNS=192.0.2.53 fe80::53%eth0 2001:db8::53 192.0.2.54\n",
+                     "nameserver 192.0.2.53\nnameserver fe80::53%eth0\nnameserver 2001:db8::53\n"),
+                    ("DNS=192.0.2.53;id $(id) ../x 192.0.2.55\n", "nameserver 192.0.2.55\n"),
+                    ("DNS=\n", ""), ("", "")):
+                node.write("netif/state", f"# private\nOPER_STATE=routable\n{line}NTP=192.0.2.123\n")
+                done = node.run(f"{LIB}/dns", MILLRACE_NETIF=node.at("netif"))
+                found = node.read("etc/resolv.conf").decode()
+                check(found == expected, f"{line!r}: {found!r} {done.stderr}")
+
+
 class Defaults:
     """Without a configuration nobody can log in, and no NIC is taken."""
 
@@ -257,4 +282,5 @@ class Defaults:
 
 CASES = {"config-sources": Sources, "config-damaged": Damaged, "config-drive-candidates": DriveCandidates, "config-no-iommu": NoIommu,
          "config-shared-nic": SharedNic,
-         "config-kept-whole": KeptWhole, "config-applied": Applied, "config-spellings": Spellings, "config-defaults": Defaults}
+         "config-kept-whole": KeptWhole, "config-applied": Applied, "config-spellings": Spellings, "config-defaults": Defaults,
+         "config-name-servers": NameServers}

@@ -69,8 +69,11 @@ apply_network()
 		network_address
 		network_list NTP "${NODE[ntp]:-}"
 	} | put systemd/network/10-management.network 0644
-	[[ -z ${NODE[dns]:-} ]] ||
+	if [[ -n ${NODE[dns]:-} ]]; then
 		for mr in ${NODE[dns]//,/ }; do echo "nameserver $mr"; done | put resolv.conf 0644
+	else
+		unit_want millrace-dns.path systemd-networkd.service
+	fi
 }
 
 network_match()
