@@ -1,5 +1,6 @@
 """The image itself: built twice, looked into, and the builder where it cannot build."""
 
+import glob
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from shell import ROOT, check
+from shell import ROOT, Failure, check
 
 BUILDER = "images/build"
 OUTPUTS = ("initrd.img", "millrace.raw", "millrace.update", "report.json", "report.txt", "vmlinuz")
@@ -55,12 +56,22 @@ def report(options):
         return json.load(file)
 
 
+def partition(options, name):
+    """Where in the disk image it is: offset and size in bytes."""
+    disk = os.path.join(options.output, "millrace.raw")
+    said = subprocess.run(["sfdisk", "--json", disk], check=True, capture_output=True, text=True).stdout
+    for each in json.loads(said)["partitiontable"]["partitions"]:
+        if each["name"] == f"millrace-{name}":
+            return each["start"] * 512, each["size"] * 512
+    raise Failure(f"the disk has no partition millrace-{name}")
+
+
 def unpacked(options, folder):
     """The root of slot a, out of the disk image."""
     root = os.path.join(folder, "root")
     disk = os.path.join(options.output, "millrace.raw")
-    subprocess.run(["unsquashfs", "-q", "-n", "-o", str(257 << 20), "-d", root, disk], check=True,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(["unsquashfs", "-q", "-n", "-o", str(partition(options, "root-a")[0]), "-d", root, disk],
+                   check=True, stdout=subprocess.DEVNULL)
     return root
 
 
@@ -143,12 +154,15 @@ class Contents:
 
 
 class NothingSecret:
-    """No key, no password, no identity: of the root, the EFI partition and the state."""
+    """No key, no password, no identity: in the root, the EFI partition, the state and the RAM disks."""
 
     def run(self, options):
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
             root = unpacked(options, folder)
+            self.check_files(root)
             self.check_root(root)
+            self.check_state(options, folder)
+            self.check_ram_disks(options, folder)
         disk = os.path.join(options.output, "millrace.raw")
         listed = subprocess.run(["mdir", "-/", "-b", "-a", "-i", f"{disk}@@1M", "::"], check=True,
                                 capture_output=True, text=True).stdout.splitlines()
@@ -161,6 +175,46 @@ class NothingSecret:
         with open(f"{root}/etc/shadow") as file:
             open_ones = [line for line in file if line.split(":")[1] not in ("*", "!", "!*", "!!")]
         check(not open_ones, f"passwords: {open_ones}")
+        for name in ("state", "root", "var/lib/millrace", "var/log/journal"):
+            left = [each for each in os.listdir(f"{root}/{name}") if each not in (".bashrc", ".profile")]
+            check(not left, f"/{name} holds {left}")
+
+    def check_state(self, options, folder):
+        """Nothing was ever written to it: what is not the file system's own is zeros."""
+        state = os.path.join(folder, "state.img")
+        start, size = partition(options, "state")
+        with open(os.path.join(options.output, "millrace.raw"), "rb") as disk, open(state, "wb") as file:
+            disk.seek(start)
+            file.write(disk.read(size))
+        os.mkdir(os.path.join(folder, "state"))
+        done = subprocess.run(["debugfs", "-R", f"rdump / {folder}/state", state], capture_output=True, text=True)
+        check(os.listdir(f"{folder}/state") == ["lost+found"] and not os.listdir(f"{folder}/state/lost+found"),
+              f"the state holds {os.listdir(f'{folder}/state')} {done.stderr}")
+
+    def check_ram_disks(self, options, folder):
+        """That of the slot, and that for PXE: the same, and the root behind it."""
+        small, tree = os.path.join(folder, "initrd.img"), os.path.join(folder, "ram-disk")
+        disk = os.path.join(options.output, "millrace.raw")
+        subprocess.run(["mcopy", "-i", f"{disk}@@{partition(options, 'esp')[0]}", "::millrace/a/initrd.img",
+                        small], check=True)
+        os.mkdir(tree)
+        subprocess.run(f"zstd -dc {small} | cpio -id --quiet -D {tree}", shell=True, check=True)
+        check(sorted(os.listdir(tree)) == ["bin", "dev", "init", "lib", "proc", "run", "sbin", "sys", "sysroot"],
+              f"the RAM disk holds {os.listdir(tree)}")
+        self.check_files(tree)
+        with open(small, "rb") as file:
+            first = file.read()
+        with open(os.path.join(options.output, "initrd.img"), "rb") as file:
+            check(file.read(len(first)) == first, "the RAM disk for PXE begins otherwise than the slot's")
+            rest = file.read().lstrip(b"\0")
+        inside = os.path.join(folder, "pxe")
+        os.mkdir(inside)
+        subprocess.run(["cpio", "-id", "--quiet", "-D", inside], input=rest, check=True)
+        check(os.listdir(inside) == ["root.squashfs"], f"for PXE there is besides: {os.listdir(inside)}")
+        check(sha256(f"{inside}/root.squashfs") == report(options)["parts"]["root.squashfs"]["sha256"],
+              "for PXE there is another root")
+
+    def check_files(self, root):
         private = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=\s]{60}")
         for folder, _, names in os.walk(root):
             for name in names:
@@ -171,9 +225,56 @@ class NothingSecret:
                 if os.path.isfile(path) and not os.path.islink(path) and os.path.getsize(path) < 1 << 20:
                     with open(path, "rb") as file:
                         check(not private.search(file.read()), f"{inside} holds a private key")
-        for name in ("state", "root", "var/lib/millrace", "var/log/journal"):
-            left = [each for each in os.listdir(f"{root}/{name}") if each not in (".bashrc", ".profile")]
-            check(not left, f"/{name} holds {left}")
+
+
+class Units:
+    """systemd finds no fault in the units as they stand in the image, and a fault in ours it would find."""
+
+    OURS = ("lib/systemd/system/millrace-health.service", "lib/systemd/system/millrace-keys.service",
+            "lib/systemd/system/millrace-dns.service", "lib/systemd/system/millrace-dns.path",
+            "etc/systemd/system/ssh.service.d/keys.conf")
+
+    def run(self, options):
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+            root = unpacked(options, folder)
+            names = sorted({name.replace("@.", "@x.") for home in (
+                f"{root}/lib/systemd/system", *glob.glob(f"{root}/etc/systemd/system/*.wants"))
+                for name in os.listdir(home) if self.is_verified(root, home, name)})
+            check({"millrace-dataplane.service", "systemd-timesyncd.service", "ssh.service"} <= set(names), f"{names}")
+            said = self.findings(root, names)
+            check(not said, said)
+            for path in self.OURS:
+                self.spoil(root, path, names)
+            return f"{len(names)} units"
+
+    def is_verified(self, root, home, name):
+        """Ours, and what is wanted; what is masked has no say."""
+        link = f"{root}/etc/systemd/system/{name}"
+        masked = os.path.islink(link) and os.readlink(link) == "/dev/null"
+        ours = name.startswith(("millrace", "ssh.")) and not name.endswith(".d")
+        return (ours or home.endswith(".wants")) and "@tty" not in name and not masked
+
+    def findings(self, root, names):
+        done = subprocess.run(["systemd-analyze", f"--root={root}", "--man=no", "verify", *names],
+                              capture_output=True, text=True, env={**os.environ, "SYSTEMD_COLORS": "0"})
+        said = done.stdout + done.stderr or (f"status {done.returncode}" if done.returncode else "")
+        # It looks at the first command of a kind, and at none that may fail.
+        for path in self.OURS:
+            with open(f"{root}/{path}") as file:
+                for program in re.findall(r"^Exec\w+=-?(/\S+)", file.read(), re.M):
+                    if not os.access(root + program, os.X_OK):
+                        said += f"{path}: there is no {program}\n"
+        return said.strip()
+
+    def spoil(self, root, path, names):
+        with open(f"{root}/{path}", "r+") as file:
+            text = file.read()
+            file.write("\n[Service]\nExecStartPre=-/usr/lib/none\n[Unit]\nAfterwards=x\n")
+            file.flush()
+            said = self.findings(root, names)
+            for words in (f"{path}: there is no /usr/lib/none", "'Afterwards'"):
+                check(words in said, f"a fault in {path} is not seen: {said}")
+            file.truncate(len(text))
 
 
 class FixedBaseline:
@@ -262,6 +363,6 @@ class Refusals:
 
 
 CASES = {"build": Build, "reproducible": Reproducible, "contents": Contents,
-         "nothing-secret": NothingSecret, "fixed-baseline": FixedBaseline, "container": Container,
-         "builder-refusals": Refusals}
+         "nothing-secret": NothingSecret, "units": Units, "fixed-baseline": FixedBaseline,
+         "container": Container, "builder-refusals": Refusals}
 READERS = set(CASES.values()) - {Build}
