@@ -28,7 +28,7 @@ state_open()
 
 state_none()
 {
-	say "$1: nothing is kept over a restart"
+	say "$1: state goes to memory (RAM), and nothing of it is kept over a restart"
 	mount -t tmpfs -o mode=0755,size=25% tmpfs "$STATE"
 }
 
