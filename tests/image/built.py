@@ -31,6 +31,8 @@ def obstacle():
         return "root is needed: sudo scripts/test"
     if not shutil.which("mmdebstrap") or not shutil.which("mksquashfs"):
         return "packages are missing: sudo scripts/setup image"
+    if not shutil.which("buildah"):
+        return "packages are missing: sudo scripts/setup test"
     return None
 
 

@@ -18,11 +18,13 @@ sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import built
 import config
+import recipe
 import slots
 from results import report
 from shell import ROOT, Failure
 
-CASES = {**config.CASES, **slots.CASES, **built.CASES}
+CASES = {**config.CASES, **slots.CASES, **built.CASES, **recipe.CASES}
+BUILT = (*built.CASES.values(), *recipe.CASES.values())  # which need root and packages
 
 
 def run_case(name, options):
@@ -34,11 +36,11 @@ def run_case(name, options):
 
 def judge_case(case, options):
     """Return verdict and reason."""
-    obstacle = built.obstacle() if case in built.CASES.values() else None
+    obstacle = built.obstacle() if case in BUILT else None
     if obstacle:
         return "skip", obstacle
     try:
-        if case in built.CASES.values():
+        if case in BUILT:
             return "ok", case().run(options) or ""
         case().run(options.programs)
         return "ok", ""
