@@ -15,7 +15,7 @@ PACKAGES_DEMO=(
 PACKAGES_TEST=(
 	shellcheck systemd clang-format-14 prometheus python3-jsonschema mandoc man-db
 	mmdebstrap qemu-system-x86 ovmf mtools dosfstools squashfs-tools
-	buildah chromium chromium-driver python3-selenium python3-aiortc python3-aiohttp
+	openssh-client dnsmasq-base buildah chromium chromium-driver python3-selenium python3-aiortc python3-aiohttp
 )
 # What images/build takes; and what it puts into the image besides PACKAGES_RUN.
 PACKAGES_IMAGE=(

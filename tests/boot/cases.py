@@ -6,7 +6,10 @@ import time
 
 from host import check, wait_until
 from machine import NIC_ADDRESS
-from node import Playing, configuration, first_201, get, is_ready, put_stream
+from millrace import post_offer
+from network import NAME, NAMED, Network
+from node import (GROWN_BYTES, OFFER, SERVING_S, Playing, configuration, first_201, get, is_ready,
+                  put_stream)
 
 FIRST_201_S = 90
 BUSY = 0.15  # share of the host's processors with which others make a time no measure
@@ -20,12 +23,14 @@ def unit_pid(shell, unit):
 
 
 class Virtio:
-    """A virtio NIC under vfio-pci behind an IOMMU: a viewer decodes what an encoder sends by it."""
+    """A virtio NIC under vfio-pci behind an IOMMU: a viewer decodes what an encoder sends by it. The
+    configuration is that of the EFI partition, and the state has all of a larger disk."""
 
     nic = "virtio"
 
     def run(self, yard):
         yard.serving(self.nic)
+        yard.machine.await_line("^millrace: configuration: millrace.conf on the EFI partition /dev/vda1$", 1)
         with Playing(yard.logs):
             pass
         shell = yard.machine.open_shell()
@@ -36,6 +41,8 @@ class Virtio:
         said = shell.run(f"nsenter -t {unit_pid(shell, 'millrace-dataplane')} -m sh -c"
                          " 'wc -c </etc/shadow; echo x >/proc/sys/kernel/core_pattern' 2>&1; true")
         check(said.startswith("0\n") and "Read-only" in said, f"the data plane may: {said}")
+        size = int(shell.run("df -B 1 --output=size /state | tail -n 1"))
+        check(size > 0.9 * GROWN_BYTES, f"the state has {size} bytes of a disk with {GROWN_BYTES} more")
 
 
 class E1000e(Virtio):
@@ -90,10 +97,12 @@ class Link:
 
 
 class PowerCut:
-    """The power goes while state is written: what was kept is whole, and the node serves."""
+    """The power goes while state is written: what was kept is whole, and the node serves, and is known
+    by the same key."""
 
     def run(self, yard):
         machine = yard.serving(yard.kind or "virtio")
+        host_key = yard.login.host_key()
         known, over = [], threading.Event()
 
         def write():
@@ -117,9 +126,39 @@ class PowerCut:
         found = get("/api/v3/streams/cut")["max_peers"]
         check(least <= found <= len(known) + 1, f"change {found} is there; {least} were kept before"
               f" the cut, {len(known)} taken")
+        check(yard.login.host_key() == host_key, "it has another SSH host key")
         with Playing(yard.logs):
             pass
         return f"{len(known)} changes taken, {found} there after the cut"
+
+
+# The API answers to the node itself where no keys are configured.
+PUT_STREAM = """text='{"video":{},"audio":{}}'; exec 3<>/dev/tcp/127.0.0.1/8080 &&
+printf 'PUT /api/v3/streams/live HTTP/1.0\\r\\nHost: 127.0.0.1\\r\\nContent-Type: application/json\\r\\n%s: %d\\r\\n\\r\\n%s' \
+Content-Length ${#text} "$text" >&3 && head -n 1 <&3"""
+
+
+class Pxe:
+    """Kernel and RAM disk as a PXE loader hands them over, no disk, the configuration on the kernel
+    command line: a WHEP session by the NIC, and the operator logs in, nobody else."""
+
+    def run(self, yard):
+        machine = yard.network("e1000e")
+        wait_until(lambda: is_ready() or not machine.process.alive(), SERVING_S, "the node to serve")
+        for line in ("there is no state partition: state goes to memory (RAM), and nothing of it is kept over a"
+                     " restart", "configuration: kernel command line"):
+            found = re.findall(f"^millrace: {re.escape(line)}$", machine.console.text(), re.M)
+            check(len(found) == 1, f"{len(found)} lines say {line!r}")
+        login = yard.login
+        said = login.run(f"cat /etc/hostname /state/node/ssh/*.pub; findmnt -n -o FSTYPE /state; {PUT_STREAM}")
+        name, key, kind, status = said.splitlines()
+        check(name == "edge" and kind == "tmpfs", f"host name {name}, state on {kind}")
+        check(key.split()[1] == login.host_key(), f"the host key is not the node's own: {key}")
+        check("201" in status, f"the stream was not made: {status}")
+        login.refused()
+        with open(OFFER) as file:
+            answer = post_offer(file.read(), seconds=10)
+        check(answer.status == 201, f"WHEP: {answer.status} {answer.body}")
 
 
 class RollBack:
@@ -163,7 +202,7 @@ class Refusal:
     def run(self, yard):
         # A new disk: an old one has a configuration that was good, and the node would take that.
         disk = yard.image.copy(yard.path("new.raw"))
-        machine = yard.direct("virtio", self.text, disk, **self.hardware)
+        machine = yard.direct("virtio", disk, yard.drive(self.text), **self.hardware)
         yard.kind = "refusal"  # nobody's to go on with
         line = machine.await_line(r"^millrace: configuration: .* is not used: .*$", 90).group(0)
         for word in self.words:
@@ -198,14 +237,22 @@ class NoIommu(Refusal):
 
 
 class DamagedDrive(Refusal):
-    """A config drive that holds rubbish."""
+    """A config drive that holds rubbish. The NIC is the kernel's then, and the network's name servers are
+    taken."""
 
     text = bytes(range(256)) * 8
     words = ("damaged",)
 
+    def run(self, yard):
+        with Network(yard.logs):
+            super().run(yard)
+            shell = yard.machine.open_shell()
+            wait_until(lambda: NAMED in shell.run(f"getent ahostsv4 {NAME}; true"), 60,
+                       f"{NAME}, known to the network's name server, to be known to the node")
+
 
 def all_cases():
     """Name to class, in the order in which they share machines best."""
-    order = (Virtio, RestartDataplane, RestartControl, Link, PowerCut, E1000e, RollBack,
+    order = (Virtio, RestartDataplane, RestartControl, Link, PowerCut, E1000e, Pxe, RollBack,
              WrongAddress, TooFewPages, NoIommu, DamagedDrive)
     return {re.sub(r"(?<!^)(?=[A-Z])", "_", case.__name__).lower(): case for case in order}

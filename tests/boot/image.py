@@ -14,6 +14,10 @@ UPDATE_BLOCK = 4096  # header and signature of an update
 # that come late on a busy host are no reason to panic.
 TEST_WORDS = "systemd.debug_shell=ttyS1 no_timer_check"
 
+# As images/README.md has it for PXE.
+PXE_WORDS = "console=tty0 console=ttyS0,115200 quiet panic=10 intel_iommu=on iommu=pt"
+LINE_CHARS = 2048  # of the kernel's on x86, with the zero
+
 
 def run(*command):
     done = subprocess.run(command, capture_output=True)
@@ -28,6 +32,7 @@ class Image:
         self.raw = os.path.join(folder, "millrace.raw")
         self.update = os.path.join(folder, "millrace.update")
         self.vmlinuz = os.path.join(folder, "vmlinuz")
+        self.initrd = os.path.join(folder, "initrd.img")
 
     def copy(self, path):
         """A disk for one node."""
@@ -44,6 +49,17 @@ class Image:
         options = [line.partition(" ")[2] for line in self.entry().splitlines()
                    if line.startswith("options ")]
         return self.vmlinuz, initrd, " ".join([*options, TEST_WORDS])
+
+    def network(self, words):
+        """The same as a PXE loader hands them over: the RAM disk that has the root in it."""
+        line = " ".join((PXE_WORDS, TEST_WORDS, words))
+        check(len(line) < LINE_CHARS, f"the kernel command line has {len(line)} characters")
+        return self.vmlinuz, self.initrd, line
+
+    def configure(self, disk, text, files):
+        """A node's configuration on the EFI partition."""
+        folder = config_folder(f"{disk}.files", text, files)
+        run("mcopy", "-s", "-o", "-i", disk + ESP_OFFSET, *folder, "::")
 
     def give_shell(self, disk):
         """The same words for a disk that starts by firmware and boot loader."""
@@ -76,7 +92,16 @@ class Image:
 
 def config_drive(path, text, files=None):
     """A FAT that first start looks for by its label: millrace.conf, and files beside it."""
-    folder = f"{path}.files"
+    parts = config_folder(f"{path}.files", text, files)
+    if os.path.exists(path):
+        os.unlink(path)
+    run("mkfs.vfat", "-n", "MILLRACE", "-C", path, "2048")
+    run("mcopy", "-s", "-i", path, *parts, "::")
+    return path
+
+
+def config_folder(folder, text, files=None):
+    """What lies on a drive or on the EFI partition, as paths."""
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(os.path.join(folder, "millrace.d"))
     with open(os.path.join(folder, "millrace.conf"), "wb") as file:
@@ -84,9 +109,16 @@ def config_drive(path, text, files=None):
     for name, content in (files or {}).items():
         with open(os.path.join(folder, "millrace.d", name), "w") as file:
             file.write(content)
-    if os.path.exists(path):
-        os.unlink(path)
-    run("mkfs.vfat", "-n", "MILLRACE", "-C", path, "2048")
-    run("mcopy", "-s", "-i", path, os.path.join(folder, "millrace.conf"),
-        os.path.join(folder, "millrace.d"), "::")
-    return path
+    return os.path.join(folder, "millrace.conf"), os.path.join(folder, "millrace.d")
+
+
+def kernel_words(text):
+    """A configuration as words of the kernel command line."""
+    section, words = None, []
+    for line in text.splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif " = " in line:
+            key, _, value = line.partition(" = ")
+            words.append(f'"millrace.{section}.{key}={value}"')
+    return " ".join(words)

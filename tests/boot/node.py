@@ -7,8 +7,9 @@ import time
 
 from host import (EDGE_IP4, EDGE_IP6, ROOT, VIEWER_NETNS, Failure, check, in_netns,
                   wait_until)
-from image import Image, config_drive
+from image import Image, config_drive, kernel_words
 from machine import FIRMWARE_STATE, NIC_ADDRESS, Machine, host_cpu_seconds
+from network import Login
 from millrace import API_KEY, Encoder, post_offer, request, try_request
 from viewers import Aiortc
 
@@ -21,12 +22,19 @@ EXAMINATION = (
     "millrace-image status",
 )
 JSON = {"Content-Type": "application/json"}
+GROWN_BYTES = 2 << 30  # of the disk, behind what the image has
 
 
-def configuration(device=NIC_ADDRESS, hugepages=96):
+KEYS = """[access]
+api_keys_file = /etc/millrace/api.keys
+"""
+
+
+def configuration(device=NIC_ADDRESS, hugepages=96, node="", keys=KEYS):
     return f"""[node]
 hostname = edge
 hugepages = {hugepages}
+{node}
 [dataplane]
 device = {device}
 cores = 1
@@ -38,9 +46,7 @@ idle = sleep
 address = any
 [media]
 address = {EDGE_IP4}, {EDGE_IP6}
-[access]
-api_keys_file = /etc/millrace/api.keys
-[limits]
+{keys}[limits]
 post_per_second = 0
 change_per_second = 0
 """
@@ -95,7 +101,10 @@ class Yard:
         self.kind = None
         self.logs = None
         self.number = 0
+        self.login = Login(folder)
         self.disk = self.image.copy(self.path("disk.raw"))
+        os.truncate(self.disk, os.path.getsize(self.disk) + GROWN_BYTES)
+        self.image.configure(self.disk, configuration(node=self.ssh_key()), {"api.keys": API_KEY + "\n"})
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -113,9 +122,18 @@ class Yard:
         self.kind = kind
         return self.machine
 
-    def direct(self, nic, text=None, disk=None, **more):
-        """One that has kernel and RAM disk from the test, for quickness."""
-        return self.start(nic, nic, self.kernel, [disk or self.disk, self.drive(text)], **more)
+    def ssh_key(self):
+        return f"ssh_key = {self.login.key()}"
+
+    def direct(self, nic, *disks, **more):
+        """One that has kernel and RAM disk from the test, for quickness; its disks are these, or the one
+        that is configured by its EFI partition."""
+        return self.start(nic, nic, self.kernel, disks or [self.disk], **more)
+
+    def network(self, nic):
+        """One without a disk, which is given all by its loader, from the network."""
+        words = kernel_words(configuration(node=self.ssh_key(), keys=""))
+        return self.start("network", nic, self.image.network(words), [])
 
     def by_firmware(self, disk, *disks):
         """One that starts as on bare metal: firmware, boot loader, slot."""
