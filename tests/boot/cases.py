@@ -151,6 +151,7 @@ class Pxe:
             check(len(found) == 1, f"{len(found)} lines say {line!r}")
         login = yard.login
         said = login.run(f"cat /etc/hostname /state/node/ssh/*.pub; findmnt -n -o FSTYPE /state; {PUT_STREAM}")
+        check(len(said.splitlines()) == 4, f"what the node knows of itself: {said}")
         name, key, kind, status = said.splitlines()
         check(name == "edge" and kind == "tmpfs", f"host name {name}, state on {kind}")
         check(key.split()[1] == login.host_key(), f"the host key is not the node's own: {key}")
