@@ -139,17 +139,24 @@ Content-Length ${#text} "$text" >&3 && head -n 1 <&3"""
 
 
 class Pxe:
-    """Kernel and RAM disk as a PXE loader hands them over, no disk, the configuration on the kernel
-    command line: a WHEP session by the NIC, and the operator logs in, nobody else."""
+    """From the network by the NIC's iPXE, no disk, the configuration on the kernel command line: a WHEP
+    session by the NIC, and the operator logs in, nobody else."""
 
     def run(self, yard):
-        machine = yard.network("e1000e")
-        wait_until(lambda: is_ready() or not machine.process.alive(), SERVING_S, "the node to serve")
+        with Network(yard.logs, yard.for_network()):
+            machine = yard.start("network", "e1000e", None, [])
+            wait_until(lambda: is_ready() or not machine.process.alive(), SERVING_S, "the node to serve")
         for line in ("there is no state partition: state goes to memory (RAM), and nothing of it is kept over a"
                      " restart", "configuration: kernel command line"):
             found = re.findall(f"^millrace: {re.escape(line)}$", machine.console.text(), re.M)
             check(len(found) == 1, f"{len(found)} lines say {line!r}")
-        login = yard.login
+        self.check_login(yard.login)
+        with open(OFFER) as file:
+            answer = post_offer(file.read(), seconds=10)
+        check(answer.status == 201, f"WHEP: {answer.status} {answer.body}")
+
+    def check_login(self, login):
+        """The operator, who makes the stream by the way; and others."""
         said = login.run(f"cat /etc/hostname /state/node/ssh/*.pub; findmnt -n -o FSTYPE /state; {PUT_STREAM}")
         check(len(said.splitlines()) == 4, f"what the node knows of itself: {said}")
         name, key, kind, status = said.splitlines()
@@ -157,9 +164,6 @@ class Pxe:
         check(key.split()[1] == login.host_key(), f"the host key is not the node's own: {key}")
         check("201" in status, f"the stream was not made: {status}")
         login.refused()
-        with open(OFFER) as file:
-            answer = post_offer(file.read(), seconds=10)
-        check(answer.status == 201, f"WHEP: {answer.status} {answer.body}")
 
 
 class RollBack:

@@ -50,11 +50,18 @@ class Image:
                    if line.startswith("options ")]
         return self.vmlinuz, initrd, " ".join([*options, TEST_WORDS])
 
-    def network(self, words):
-        """The same as a PXE loader hands them over: the RAM disk that has the root in it."""
+    def for_network(self, folder, words):
+        """What a server has for a node without a disk: kernel, RAM disk with the root in it, and iPXE's
+        script, as images/README.md has it."""
         line = " ".join((PXE_WORDS, TEST_WORDS, words))
         check(len(line) < LINE_CHARS, f"the kernel command line has {len(line)} characters")
-        return self.vmlinuz, self.initrd, line
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        for path in (self.vmlinuz, self.initrd):
+            os.symlink(os.path.abspath(path), os.path.join(folder, os.path.basename(path)))
+        with open(os.path.join(folder, "boot.ipxe"), "w") as file:
+            file.write(f"#!ipxe\nkernel vmlinuz {line}\ninitrd initrd.img\nboot\n")
+        return folder
 
     def configure(self, disk, text, files):
         """A node's configuration on the EFI partition."""

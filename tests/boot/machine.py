@@ -136,7 +136,8 @@ class Machine:
     """A machine with its power on, until the context ends.
 
     disk:    the raw image; other disks follow in order.
-    kernel:  (kernel, initrd, command line), given past firmware and boot loader; None: by them.
+    kernel:  (kernel, initrd, command line), given past firmware and boot loader; None: by them, or,
+             without a disk, from the network.
     nic:     a key of NICS.
     """
 
@@ -170,6 +171,8 @@ class Machine:
                 "-device", f"{NICS[nic]},netdev=cable,bus=rp1,mac={MAC},id=nic0"]
         if kernel:
             out += ["-kernel", kernel[0], "-initrd", kernel[1], "-append", kernel[2]]
+        elif not disks:
+            out += ["-boot", "n"]  # by the NIC's own iPXE
         else:
             out += ["-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",
                     "-drive", f"if=pflash,format=raw,file={self.variables}"]

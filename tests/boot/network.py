@@ -1,5 +1,5 @@
 """What stands at the far end of a node's cable besides encoder and viewers: its operator with SSH, and a
-network that gives addresses and name servers."""
+network that gives addresses and name servers, and kernel and RAM disk to whom asks for them."""
 
 import os
 import subprocess
@@ -65,20 +65,31 @@ class Login:
 
 
 class Network:
-    """DHCP and DNS for what is on the cable, while the context lasts; NAME is known to it alone."""
+    """DHCP and DNS for what is on the cable, while the context lasts; NAME is known to it alone.
 
-    def __init__(self, logs):
+    folder: who starts from the network gets boot.ipxe in it, and what that asks for, by HTTP.
+    """
+
+    def __init__(self, logs, folder=None):
         self.logs = logs
-        self.process = None
+        self.folder = folder
+        self.processes = []
 
     def __enter__(self):
-        self.process = Process("dnsmasq", [
+        boot = []
+        if self.folder:
+            boot.append(f"--dhcp-boot=http://{VIEWER_IP4}/boot.ipxe")
+            self.processes.append(Process("http", ["python3", "-m", "http.server", "80", "--bind", VIEWER_IP4,
+                                                   "--directory", self.folder], self.logs, VIEWER_NETNS))
+        self.processes.append(Process("dnsmasq", [
             "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",
             "--pid-file=", "--interface=view0", "--bind-interfaces", "--no-ping", "--log-dhcp",
             f"--dhcp-leasefile={self.logs}/leases", "--dhcp-range=198.18.77.100,198.18.77.110,10m",
             f"--dhcp-option=option:dns-server,{VIEWER_IP4}", f"--host-record={NAME},{NAMED}",
-        ], self.logs, VIEWER_NETNS)
+            *boot,
+        ], self.logs, VIEWER_NETNS))
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
+        for process in self.processes:
+            process.kill()

@@ -130,10 +130,10 @@ class Yard:
         that is configured by its EFI partition."""
         return self.start(nic, nic, self.kernel, disks or [self.disk], **more)
 
-    def network(self, nic):
-        """One without a disk, which is given all by its loader, from the network."""
+    def for_network(self):
+        """A folder with all that a node without a disk is given."""
         words = kernel_words(configuration(node=self.ssh_key(), keys=""))
-        return self.start("network", nic, self.image.network(words), [])
+        return self.image.for_network(self.path("www"), words)
 
     def by_firmware(self, disk, *disks):
         """One that starts as on bare metal: firmware, boot loader, slot."""
