@@ -70,6 +70,10 @@ DAMAGED = (
     ("[node] hostname: a b", {"millrace.conf": "[node]\nhostname = a b\n"}),
     ("[node] ssh_key: rsa", {"millrace.conf": "[node]\nssh_key = rsa\n"}),
     ("[node] kernel: quiet", {"millrace.conf": "[node]\nkernel = quiet\" init=/bin/sh\n"}),
+    ("[node] kernel: rdinit=/bin/sh cannot be set", {"millrace.conf": "[node]\nkernel = quiet rdinit=/bin/sh\n"}),
+    ("[node] kernel: millrace.trial=1 cannot", {"millrace.conf": "[node]\nkernel = millrace.trial=1\n"}),
+    ("[node] trial_timeout_s: 5", {"millrace.conf": "[node]\ntrial_timeout_s = 5\n"}),
+    ("[node] trial_starts: 0", {"millrace.conf": "[node]\ntrial_starts = 0\n"}),
     ("no PCI device 0000:09:00.0 here; NICs are: " + NIC,
      {"millrace.conf": GOOD.replace(NIC, "0000:09:00.0")}),
     (f"{GPU} is no NIC", {"millrace.conf": GOOD.replace(NIC, GPU)}),
@@ -199,6 +203,7 @@ dns = 198.51.100.3
 ssh_key = ssh-ed25519 AAAAC3Nza one
 ssh_key = ssh-ed25519 AAAAC3Nzb two
 kernel = mitigations=off
+trial_timeout_s = 300
 """) + "exception_interface = mr0\n"
         with Node(programs) as node:
             node.write("drive/millrace.conf", text)
@@ -220,6 +225,8 @@ kernel = mitigations=off
             check(node.machine.read(f"devices/pci0000:00/{NIC}/driver_override") == "vfio-pci", "not overridden")
             check(node.machine.read(f"devices/pci0000:00/{BUSY}/driver_override") == "(null)", "another NIC too")
             check(node.machine.read(node.machine.pages_path(1)) == "160", "huge pages")
+            self.has(node, "run/trial_timeout_s", "300\n")
+            self.has(node, "run/trial_starts", "3\n")
             self.has(node, "run/words", "mitigations=off isolcpus=managed_irq,domain,2-3 nohz_full=2-3 "
                                         "rcu_nocbs=2-3 irqaffinity=0-1\n")
 

@@ -18,12 +18,13 @@ sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import built
 import config
+import health
 import recipe
 import slots
 from results import report
 from shell import ROOT, Failure
 
-CASES = {**config.CASES, **slots.CASES, **built.CASES, **recipe.CASES}
+CASES = {**config.CASES, **slots.CASES, **health.CASES, **built.CASES, **recipe.CASES}
 BUILT = (*built.CASES.values(), *recipe.CASES.values())  # which need root and packages
 
 

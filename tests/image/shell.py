@@ -16,7 +16,7 @@ SLOTS = f"""
 source {ROOT}/scripts/lib/common.sh; source {ROOT}/scripts/lib/hardware.sh
 for part in place slots install health; do source {LIB}/$part.sh; done
 LIB=$HERE/lib
-esp_open() {{ ESP=$HERE/esp; }}
+esp_mount() {{ ESP=$HERE/esp; }}
 esp_close() {{ :; }}
 partition() {{ echo "$HERE/$1"; }}
 blockdev() {{ [[ $1 != --getsize64 ]] || stat -c %s "$2"; }}

@@ -14,6 +14,8 @@ apply_all()
 	apply_device
 	apply_words
 	printf "%s" "${NODE[update_key]:-}" >"$RUN/update_key"
+	echo "${NODE[trial_timeout_s]:-180}" >"$RUN/trial_timeout_s"
+	echo "${NODE[trial_starts]:-3}" >"$RUN/trial_starts"
 	printf '%s\n' "${FROM:-defaults}" >"$RUN/source"
 	printf '%s\n' "$FAULT" >"$RUN/fault"
 }

@@ -2,57 +2,181 @@
 # shellcheck disable=SC2034,SC2153 # others' variables
 # Whether the node serves, and what follows for the slot that it runs from. Sourced after slots.sh.
 
-HEALTHY_S=180
+# A start on trial has to end well or be given up, whatever fails: where this service is killed or
+# cannot do its work, it is started again and goes on with the time that is left.
+
+ESP_RETRY_S=5
+KEEP_S=60
 
 verb_confirm()
 {
-	local begin=$SECONDS trial=
+	local told=
 	[[ -p $RUN/never ]] || mkfifo -m 0600 "$RUN/never"
-	if [[ -n $SLOT ]]; then
-		esp_open ro
-		[[ $(slot_state "$SLOT") == good ]] || trial=yes
-		[[ $(slot_state "$(other_slot)") != failed ]] ||
-			say "slot $(other_slot) ($(entry_field "$(other_slot)" title)) did not come up healthy and was" \
-				"given up: slot $SLOT runs"
-		esp_close
-	fi
+	confirm_begin
+	ESP_WAIT_S=10
+	[[ -z $SLOT ]] || { say_given_up && told=yes; } || true
 	until listening && healthy; do
-		if ((SECONDS - begin >= HEALTHY_S)); then
-			[[ -z $trial ]] || trial_failed
-			say "not serving after $HEALTHY_S s: millrace-doctor says what is missing"
-			exit 3
-		fi
-		# As sleep, but without a process: the machine has other things to do now.
-		read -r -t 0.5 <>"$RUN/never" || true
+		time_left || not_healthy
+		pause 0.5
 	done
-	[[ -z $SLOT ]] || slot_keep
+	if [[ -n $SLOT ]]; then
+		# What took its time to be healthy gets some to be kept.
+		look_at_clock
+		((UNTIL_S >= NOW_S + KEEP_S)) || UNTIL_S=$((NOW_S + KEEP_S))
+		until slot_keep; do
+			time_left || not_kept
+			pause "$ESP_RETRY_S"
+		done
+		[[ -n $told ]] || say_given_up || true
+		: >"$RUN/kept"
+	fi
 	say "serving: $(where_to_reach) (slot ${SLOT:-none}, $(<"$LIB/title"))"
+	rm -f "$RUN/confirm_began"
 }
 
+# As sleep, but without a process: the machine has other things to do now.
+pause()
+{
+	read -r -t "$1" <>"$RUN/never" || true
+}
+
+# Seconds since the kernel began, also without a process.
+look_at_clock()
+{
+	read -r NOW_S _ <"$PROCFS/uptime"
+	NOW_S=${NOW_S%.*}
+}
+
+time_left()
+{
+	look_at_clock
+	((NOW_S < UNTIL_S))
+}
+
+# When the time is up, also where an earlier one of us did not come to its end.
+confirm_begin()
+{
+	local began
+	TIMEOUT_S=$(cat "$RUN/trial_timeout_s" 2>/dev/null || echo 180)
+	look_at_clock
+	[[ -s $RUN/confirm_began ]] || echo "$NOW_S" >"$RUN/confirm_began"
+	began=$(<"$RUN/confirm_began")
+	UNTIL_S=$((began + TIMEOUT_S))
+}
+
+# What the boot loader gave up before this start. Return: 1 where that cannot be read.
+say_given_up()
+{
+	local other counted
+	esp_mount ro || return 1
+	other=$(entry_of "$(other_slot)")
+	[[ $(entry_state "$other") != failed ]] ||
+		say "slot $(other_slot) ($(entry_field "$other" title)) did not come up healthy and was" \
+			"given up: slot $SLOT runs"
+	counted=$(entry_counted "$SLOT")
+	[[ $(entry_state "$counted") != failed || $counted == "$(entry_running)" ]] ||
+		say "the kernel command line did not come up healthy and was given up: $(words_named "$counted");" \
+			"it is $(words_named "$(entry_running)")"
+	esp_close
+}
+
+# The entry tells where the EFI partition can be read; the kernel's command line always.
+on_trial()
+{
+	local state=good
+	[[ -n $SLOT ]] || return 1
+	if esp_mount ro; then
+		state=$(entry_state "$(entry_running)")
+		esp_close
+	elif [[ -n $(trial_serial) && ! -e $RUN/kept ]]; then
+		state=trial
+	fi
+	[[ $state != good ]]
+}
+
+not_healthy()
+{
+	! on_trial || trial_failed "did not come up healthy within $TIMEOUT_S s"
+	say "not serving after $TIMEOUT_S s: millrace-doctor says what is missing"
+	rm -f "$RUN/confirm_began"
+	exit 3
+}
+
+not_kept()
+{
+	local why=$ESP_FAULT
+	! on_trial || trial_failed "is healthy and cannot be kept: $why"
+	say "serving: $(where_to_reach), but the boot loader's entries cannot be kept up: $why"
+	rm -f "$RUN/confirm_began"
+	exit 3
+}
+
+# trial_failed WHY: the next start is the boot loader's choice.
 trial_failed()
 {
-	say "slot $SLOT did not come up healthy within $HEALTHY_S s: starting again"
+	say "slot $SLOT, on trial, $1: starting again"
 	systemctl --no-block reboot || true
 	sleep 90
 	reboot -ff
+	exit 1
 }
 
-# The slot's entry without count, and with the words that the configuration wants.
+# What was started is kept: its entry has no count from now on. Words that the configuration wants
+# besides are on trial with the next start, and once only.
+# Return: 1 where the EFI partition cannot be used; ESP_FAULT says why.
 slot_keep()
 {
-	local words
-	words=$(<"$RUN/words")
-	esp_open ro
-	if [[ $(slot_state "$SLOT") != good || $(entry_words "$SLOT") != "$words" ]]; then
-		esp_close
-		esp_open rw
-		[[ $(entry_words "$SLOT") == "$words" ]] || say "the kernel command line changes with the" \
-			"next start: ${words:-nothing added}"
-		[[ $(slot_state "$SLOT") == good ]] || say "slot $SLOT is healthy and kept"
-		entry_with_words "$SLOT" "$words" >"$RUN/entry"
-		entry_put "$SLOT" "" <"$RUN/entry"
-	fi
+	local todo
+	esp_mount ro || return 1
+	todo=$(keep_todo)
 	esp_close
+	[[ -n $todo ]] || return 0
+	esp_mount rw || return 1
+	keep_do "$todo" || ESP_FAULT="the EFI partition cannot be written"
+	esp_close
+	[[ -z $ESP_FAULT ]]
+}
+
+# keep, try and forget, or some of them, in this order.
+keep_todo()
+{
+	local runs counted words
+	runs=$(entry_running)
+	words=$(words_wanted "$runs")
+	counted=$(entry_counted "$SLOT")
+	[[ $(entry_state "$runs") == good ]] || { echo keep && counted=; }
+	if [[ $words == "$(entry_words "$runs")" ]]; then
+		[[ -z $counted ]] || echo forget
+	else
+		[[ -n $counted && $words == "$(entry_words "$counted")" ]] || echo try
+	fi
+}
+
+keep_do()
+{
+	local runs words text what="slot $SLOT"
+	runs=$(entry_running)
+	words=$(words_wanted "$runs")
+	if [[ $1 == *keep* ]]; then
+		text=$(entry_with_words "$runs" "$(entry_words "$runs")") || return 1
+		[[ $runs == "$(entry_of "$SLOT")" ]] || what="the kernel command line ($(words_named "$runs"))"
+		entry_put "$SLOT" "" <<<"$text" || return 1
+		say "$what is healthy and kept"
+		runs=$(entry_of "$SLOT")
+	fi
+	if [[ $1 == *try* ]]; then
+		text=$(entry_with_words "$runs" "$words") || return 1
+		entry_put "$SLOT" "+$(trial_starts)" <<<"$text" || return 1
+		say "the kernel command line is on trial with the next start: ${words:-nothing added}"
+	elif [[ $1 == *forget* ]]; then
+		entries_remove "$(entry_counted "$SLOT")" || return 1
+	fi
+}
+
+# Where the configuration was not applied, those that are.
+words_wanted()
+{
+	cat "$RUN/words" 2>/dev/null || entry_words "$1"
 }
 
 # ---- is it?

@@ -7,7 +7,6 @@
 # Sourced after slots.sh.
 
 HEADER_BYTES=4096
-TRIES=3
 declare -A HEAD=()
 
 verb_install()
@@ -21,7 +20,7 @@ verb_install()
 		exec 3<"$file"
 	fi
 	esp_open rw
-	[[ $(slot_state "$SLOT") == good ]] ||
+	[[ $(entry_state "$(entry_running)") == good ]] ||
 		die "slot $SLOT, which runs, is on trial itself: wait for it, or  millrace-image confirm"
 	head_read
 	head_signature
@@ -82,9 +81,10 @@ slot_write()
 	write_file vmlinuz "$ESP/millrace/$slot/vmlinuz"
 	write_file initrd "$ESP/millrace/$slot/initrd.img"
 	write_root "$device"
-	version=$(entry_field "$SLOT" version)
+	version=$(entry_field "$(entry_running)" version)
 	entry_text "$slot" "${HEAD[title]}" $((${version:-1} + 1)) \
-		"${HEAD[options]} millrace.slot=$slot" "$(entry_words "$SLOT")" | entry_put "$slot" "+$TRIES"
+		"${HEAD[options]} millrace.slot=$slot" "$(entry_words "$(entry_running)")" |
+		entry_put "$slot" "+$(trial_starts)" || die "the EFI partition cannot be written; slot $slot is empty now"
 }
 
 # What the slot has now may go.

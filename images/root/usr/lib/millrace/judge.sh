@@ -4,7 +4,7 @@
 # shellcheck disable=SC2034 # read by those who source this
 
 NODE_KEYS=" hostname management address gateway dns ntp ssh_key password_hash hugepages kernel
-	update_key "
+	update_key trial_timeout_s trial_starts "
 declare -A NODE=()
 DEVICE=     # [dataplane] device, where it is a PCI address
 CORES=
@@ -64,10 +64,9 @@ judge_node()
 			FAULT="[node]: there is no option $key"
 			return
 		fi
-		judge_value "$key" "$value" || {
-			FAULT="[node] $key: ${value:0:60} is not what it takes"
-			return
-		}
+		judge_value "$key" "$value" || FAULT="[node] $key: ${value:0:60} is not what it takes"
+		[[ $key != kernel || -n $FAULT ]] || judge_kernel "$value"
+		[[ -z $FAULT ]] || return 0
 		# One key a line; the others' last one holds.
 		if [[ $key == ssh_key && -n ${NODE[ssh_key]:-} ]]; then
 			NODE[ssh_key]+=$'\n'$value
@@ -101,9 +100,26 @@ judge_value()
 	ssh_key) [[ $2 =~ ^(ssh-|ecdsa-|sk-)[A-Za-z0-9@.-]+\ [A-Za-z0-9+/=]+(\ .*)?$ ]] ;;
 	password_hash) [[ $2 =~ ^\$(y|6|5|gy|7)\$[A-Za-z0-9./\$=,]+$ ]] ;;
 	hugepages) [[ $2 =~ $number ]] ;;
-	kernel) [[ $2 =~ ^[A-Za-z0-9_.,:=/@\ +-]*$ && " $2" != *" millrace.slot"* && " $2" != *" root="* ]] ;;
+	trial_timeout_s) [[ $2 =~ $number ]] && ((10 <= $2 && $2 <= 3600)) ;;
+	trial_starts) [[ $2 =~ ^[1-9]$ ]] ;;
+	kernel) [[ $2 =~ ^[A-Za-z0-9_.,:=/@\ +-]*$ ]] ;;
 	update_key) [[ $2 =~ ^[A-Za-z0-9+/]{43}=$ ]] ;;
 	esac
+}
+
+# Other words are on trial first, and can do no lasting harm; these would have the node start something
+# that knows of no trial.
+judge_kernel()
+{
+	local word
+	for word in $1; do
+		case $word in
+		millrace.* | root=* | init=* | rdinit=* | initrd=* | rd.* | panic=* | systemd.unit=*)
+			FAULT="[node] kernel: $word cannot be set, that is the image's own"
+			return
+			;;
+		esac
+	done
 }
 
 # The two programs judge their own.
