@@ -22,7 +22,8 @@ ESP_FILES = {"/EFI/BOOT/BOOTX64.EFI", "/EFI/systemd/systemd-bootx64.efi", "/load
 NEEDED = ("/usr/sbin/millrace-control", "/usr/sbin/millrace-dataplane", "/usr/sbin/millrace-image",
           "/usr/sbin/millrace-doctor", "/usr/lib/systemd/system/millrace.target",
           "/usr/sbin/sshd", "/usr/bin/openssl", "/usr/sbin/e2fsck", "/usr/sbin/sfdisk")
-MODULES_NEEDED = ("vfio-pci", "virtio_net", "e1000e", "igb", "ixgbe", "i40e", "ice", "tun", "vfat")
+MODULES_NEEDED = ("vfio-pci", "virtio_net", "e1000e", "igb", "ixgbe", "i40e", "ice", "tun", "vfat",
+                  "i6300esb", "iTCO_wdt", "sp5100_tco", "wdat_wdt")
 MODULES_UNWANTED = ("sound/", "drivers/gpu/", "drivers/media/", "net/wireless/", "drivers/net/wireless/")
 
 

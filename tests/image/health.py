@@ -68,14 +68,19 @@ def has(node, slot, *names):
 
 
 class Kept:
-    """A good trial is confirmed, its count goes."""
+    """A good trial is confirmed, its count goes, and nothing ends it any more."""
 
     def run(self, programs):
         for marked in (True, False):  # by an older image without
             with Node(programs) as node:
                 on_trial(node, marked)
+                os.mkfifo(node.at("run/dead_man"))
+                dead_man = os.open(node.at("run/dead_man"), os.O_RDWR | os.O_NONBLOCK)
                 said = confirm(node, 0, "slot b is healthy and kept", "serving: http://edge/ (slot b",
                                HEALTHY_AT="170")
+                told = os.read(dead_man, 100)
+                os.close(dead_man)
+                check(told == b"kept\n", f"{told} to the one who would end the trial")
                 check("reboot" not in said, said)
                 has(node, "b", "millrace-b-2.conf")
                 has(node, "a", "millrace-a-3.conf")

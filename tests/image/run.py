@@ -19,13 +19,15 @@ sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import built
 import config
 import health
+import initrd
 import recipe
 import slots
 from results import report
 from shell import ROOT, Failure
 
-CASES = {**config.CASES, **slots.CASES, **health.CASES, **built.CASES, **recipe.CASES}
-BUILT = (*built.CASES.values(), *recipe.CASES.values())  # which need root and packages
+# What takes root, packages, and the image that was built.
+BUILT = {**built.CASES, **initrd.CASES, **recipe.CASES}
+CASES = {**config.CASES, **slots.CASES, **health.CASES, **BUILT}
 
 
 def run_case(name, options):
@@ -37,11 +39,11 @@ def run_case(name, options):
 
 def judge_case(case, options):
     """Return verdict and reason."""
-    obstacle = built.obstacle() if case in BUILT else None
+    obstacle = built.obstacle() if case in BUILT.values() else None
     if obstacle:
         return "skip", obstacle
     try:
-        if case in BUILT:
+        if case in BUILT.values():
             return "ok", case().run(options) or ""
         case().run(options.programs)
         return "ok", ""

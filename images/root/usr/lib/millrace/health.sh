@@ -3,7 +3,8 @@
 # Whether the node serves, and what follows for the slot that it runs from. Sourced after slots.sh.
 
 # A start on trial has to end well or be given up, whatever fails: where this service is killed or
-# cannot do its work, it is started again and goes on with the time that is left.
+# cannot do its work, it is started again and goes on with the time that is left, and the initial RAM
+# disk has left a process behind (dead_man) that ends the trial some time after we should have.
 
 ESP_RETRY_S=5
 KEEP_S=60
@@ -28,7 +29,7 @@ verb_confirm()
 			pause "$ESP_RETRY_S"
 		done
 		[[ -n $told ]] || say_given_up || true
-		: >"$RUN/kept"
+		trial_over
 	fi
 	say "serving: $(where_to_reach) (slot ${SLOT:-none}, $(<"$LIB/title"))"
 	rm -f "$RUN/confirm_began"
@@ -119,6 +120,13 @@ trial_failed()
 	sleep 90
 	reboot -ff
 	exit 1
+}
+
+# Tell the process that would end the trial.
+trial_over()
+{
+	: >"$RUN/kept"
+	[[ ! -p $RUN/dead_man ]] || echo kept 1<>"$RUN/dead_man"
 }
 
 # What was started is kept: its entry has no count from now on. Words that the configuration wants
