@@ -24,6 +24,22 @@ TOLD = (
     ("echo 2 1<>fifo", True, 1.8, 12),
     ("echo 60 1<>fifo; echo kept 1<>fifo", False, 0, 10),
 )
+# name of the partition; where it is; whether its disk can be taken out
+DISKS = {
+    "vda2": ("pci0000:00/block/vda", 0),
+    "vdb2": ("pci0000:00/block/vdb", 0),
+    "sda2": ("pci0000:00/usb1/1-1/block/sda", 0),
+    "sdb2": ("pci0000:00/ata1/block/sdb", 1),
+}
+CHOICES = (
+    # the disks that are there; which one is used
+    ("vda2", "/dev/vda2"),
+    ("sda2", "/dev/sda2"),
+    ("sda2 vda2", "/dev/vda2"),
+    ("sda2 sdb2 vdb2", "/dev/vdb2"),
+    ("vda2 vdb2", None),
+    ("sda2 sdb2", None),
+)
 
 
 class Init:
@@ -71,4 +87,31 @@ class DeadMan:
                 check(least <= took <= most, f"{tell}: after {took:.1f} s")
 
 
-CASES = {"trial-dead-man": DeadMan}
+class TwoDisks:
+    """Of several disks that hold the image, the one that is no stick; or none."""
+
+    def run(self, options):
+        for disks, used in CHOICES:
+            with Init(options) as init:
+                self.plug(init.path, disks.split())
+                done = init.run("fail() { echo \"failed: $*\"; exit 1; }; SLOT=a; find_root; echo $DEVICE")
+                said = done.stdout.strip()
+                if used:
+                    check(said == used, f"{disks}: {said} {done.stderr}")
+                else:
+                    check(f"more than one disk holds the image ({disks})" in said, f"{disks}: {said} {done.stderr}")
+
+    def plug(self, path, names):
+        os.makedirs(os.path.join(path, "sys/class/block"))
+        for name in names:
+            place, removable = DISKS[name]
+            disk = os.path.join(path, "sys/devices", place)
+            os.makedirs(os.path.join(disk, name))
+            with open(os.path.join(disk, "removable"), "w") as file:
+                file.write(f"{removable}\n")
+            with open(os.path.join(disk, name, "uevent"), "w") as file:
+                file.write(f"DEVNAME={name}\nPARTNAME=millrace-root-a\n")
+            os.symlink(os.path.join(disk, name), os.path.join(path, "sys/class/block", name))
+
+
+CASES = {"trial-dead-man": DeadMan, "two-disks": TwoDisks}

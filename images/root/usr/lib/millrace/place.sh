@@ -19,19 +19,35 @@ say()
 	done
 }
 
-# partition NAME: the block device of the partition with that GPT name, of the disk that the root is
-# on if there are several.
+# partition NAME: the block device of the partition with that GPT name; of several, that on the disk
+# that the root is on. Return: 1 where there is none, or none more than others.
 partition()
 {
-	local file found=() root_disk
-	mapfile -t found < <(grep -lx "PARTNAME=$1" "$SYSFS"/class/block/*/uevent 2>/dev/null)
+	local name found=() root_disk
+	mapfile -t found < <(partitions "$1")
 	root_disk=$(disk_of_root)
-	for file in "${found[@]}"; do
-		[[ $(disk_of "$file") != "$root_disk" ]] || found=("$file")
+	for name in "${found[@]}"; do
+		[[ $(disk_of "$SYSFS/class/block/$name/uevent") != "$root_disk" ]] || found=("$name")
 	done
-	((${#found[@]} > 0)) || return 1
-	file=${found[0]%/uevent}
-	echo "$DEV/${file##*/}"
+	((${#found[@]} == 1)) || return 1
+	echo "$DEV/${found[0]}"
+}
+
+partitions()
+{
+	local file
+	grep -lx "PARTNAME=$1" "$SYSFS"/class/block/*/uevent 2>/dev/null | while read -r file; do
+		basename -- "${file%/uevent}"
+	done
+}
+
+# Two disks that hold the image have the same names in all.
+say_twice()
+{
+	local found=()
+	mapfile -t found < <(partitions millrace-state)
+	((${#found[@]} < 2)) || say "more than one disk holds the image (${found[*]}):" \
+		"$(disk_of_root | sed 's/^$/none of them/') is used; take out the others"
 }
 
 # The disk of a partition, by a file in its directory in sysfs.

@@ -14,7 +14,8 @@ state_open()
 	local device
 	mkdir -p "$STATE"
 	if ! device=$(partition millrace-state); then
-		state_none "there is no state partition"
+		# Of several, none is known to be this node's own.
+		state_none "there is $([[ -z $(partitions millrace-state) ]] || echo "more than one state partition, and so ")no state partition"
 	elif ! state_mount "$device"; then
 		state_none "the state partition $device cannot be used"
 	else
