@@ -113,7 +113,7 @@ write_root()
 {
 	local bytes
 	bytes=$(size_of root)
-	head -c "$bytes" <&3 | dd of="$1" bs=4M iflag=fullblock conv=fsync status=none ||
+	dd of="$1" bs=4M iflag=fullblock,count_bytes count="$bytes" conv=fsync status=none <&3 ||
 		die "$1 could not be written"
 	blockdev --flushbufs "$1"
 	[[ $(dd if="$1" bs=4M iflag=direct,count_bytes count="$bytes" status=none | sha256sum) == \
