@@ -15,11 +15,48 @@ FIRST_201_S = 90
 BUSY = 0.15  # share of the host's processors with which others make a time no measure
 CHANGES = 5  # of state, on the disk before the power is cut
 KEPT_S = 2  # control writes 0.2 s after a change
-HEALTHY = r"^millrace: serving: .*\(slot a"
+SERVING = r"^millrace: serving: "
+START_S = 240  # for one start; waits end with the event
+BAD_TRIAL_S = 10
 
 
 def unit_pid(shell, unit):
     return shell.run(f"systemctl show -P MainPID {unit}")
+
+
+def running(yard):
+    """The slot that runs."""
+    return yard.machine.open_shell().run("cat /run/millrace-node/slot")
+
+
+def other(slot):
+    return "b" if slot == "a" else "a"
+
+
+def install(yard, words=""):
+    """By SSH, into the slot that does not run; which that is."""
+    yard.any_serving()
+    yard.await_line(SERVING, 60)
+    slot = other(running(yard))
+    update = yard.image.updated(yard.path("update"), words)
+    with open(update, "rb") as file:
+        said = yard.login.run("millrace-image install -", file, 180)
+    check(said.startswith(f"slot {slot} holds "), said)
+    status = yard.machine.open_shell().run("millrace-image status")
+    check(re.search(rf"^slot {slot}: on trial, 1 starts left", status, re.M), status)
+    return slot
+
+
+class PowerOn:
+    """From power on by firmware and boot loader to the first viewer."""
+
+    def run(self, yard):
+        machine = yard.by_firmware("virtio")
+        seconds, others = first_201(machine)
+        check(seconds <= FIRST_201_S or others > BUSY,
+              f"the first 201 came {seconds:.0f} s after power on")
+        busy = f", others had {others:.0%} of the host" if others > BUSY else ""
+        return f"first WHEP 201 {seconds:.1f} s after power on{busy}"
 
 
 class Virtio:
@@ -27,10 +64,11 @@ class Virtio:
     configuration is that of the EFI partition, and the state has all of a larger disk."""
 
     nic = "virtio"
+    source = "millrace.conf on the EFI partition /dev/vda1"
 
     def run(self, yard):
         yard.serving(self.nic)
-        yard.machine.await_line("^millrace: configuration: millrace.conf on the EFI partition /dev/vda1$", 1)
+        yard.machine.await_line(f"^millrace: configuration: {self.source}$", 1)
         with Playing(yard.logs):
             pass
         shell = yard.machine.open_shell()
@@ -46,16 +84,17 @@ class Virtio:
 
 
 class E1000e(Virtio):
-    """An e1000e under vfio-pci behind an IOMMU: the same."""
+    """An e1000e under vfio-pci behind an IOMMU: the same, configured by a drive."""
 
     nic = "e1000e"
+    source = "config drive /dev/vdb"
 
 
 class RestartDataplane:
     """systemctl restart: the viewer's session goes on after a gap."""
 
     def run(self, yard):
-        shell = yard.serving(yard.kind or "virtio").open_shell()
+        shell = yard.any_serving().open_shell()
         with Playing(yard.logs) as playing:
             before = unit_pid(shell, "millrace-dataplane")
             shell.run("systemctl restart millrace-dataplane", 60)
@@ -70,7 +109,7 @@ class RestartControl:
     """systemctl restart: the viewer loses nothing, and the next one is taken."""
 
     def run(self, yard):
-        shell = yard.serving(yard.kind or "virtio").open_shell()
+        shell = yard.any_serving().open_shell()
         with Playing(yard.logs) as playing:
             before = unit_pid(shell, "millrace-control")
             lost = playing.viewer.stats()[0]["video"]["lost"]
@@ -86,7 +125,7 @@ class Link:
     """The NIC's link goes and comes: the kernel's interface follows, and the viewer plays on."""
 
     def run(self, yard):
-        machine = yard.serving(yard.kind or "virtio")
+        machine = yard.any_serving()
         shell = machine.open_shell()
         with Playing(yard.logs) as playing:
             for up in (False, True):
@@ -101,7 +140,7 @@ class PowerCut:
     by the same key."""
 
     def run(self, yard):
-        machine = yard.serving(yard.kind or "virtio")
+        machine = yard.any_serving()
         host_key = yard.login.host_key()
         known, over = [], threading.Event()
 
@@ -166,35 +205,67 @@ class Pxe:
         login.refused()
 
 
-class RollBack:
-    """From power on by firmware to the first viewer; then an update that does not come up: the
-    node goes back to what it had by itself, and serves."""
+class Update:
+    """An update, given to the node as an operator would: it is on trial with the next start."""
 
     def run(self, yard):
-        disk = yard.image.copy(yard.path("slots.raw"))
-        yard.image.give_shell(disk)
-        update = yard.image.hollow_update(yard.path("hollow.update"))
-        machine = yard.by_firmware(disk, update)
-        seconds, others = first_201(machine)
-        check(seconds <= FIRST_201_S or others > BUSY,
-              f"the first 201 came {seconds:.0f} s after power on")
-        machine.await_line(HEALTHY, 60)
-        shell = machine.open_shell()
-        shell.run("millrace-image install /dev/vdc", 120)
+        yard.trial = install(yard)
+
+
+class UpdateKept:
+    """It is tried, comes up healthy, and is kept."""
+
+    def run(self, yard):
+        yard.any_serving()
+        yard.trial = yard.trial or install(yard)
+        if running(yard) != yard.trial:
+            yard.machine.open_shell().run("systemctl --no-block reboot")
+            yard.restarts()
+        yard.await_line(rf"^millrace: slot {yard.trial} is healthy and kept", START_S)
+        yard.await_line(rf"^millrace: serving: .*\(slot {yard.trial}", 60)
+        status = yard.machine.open_shell().run("millrace-image status")
+        check(re.search(rf"^slot {yard.trial}: good, .*, runs now$", status, re.M), status)
+        check(f"slot {other(yard.trial)}: good" in status, status)
+        yard.trial = None
+
+
+class UpdateGivenUp:
+    """One that starts and does not serve: the node goes back by itself, and serves. By the way the words
+    that the configuration has for the kernel, on trial with that start, are kept."""
+
+    def run(self, yard):
+        yard.serving("e1000e")
+        slot = install(yard, "systemd.mask=millrace-dataplane.service")
+        # This one's time need not be long.
+        yard.machine.open_shell().run("systemctl --no-block reboot")
+        yard.restarts(trial_timeout_s=BAD_TRIAL_S)
+        yard.await_line(rf"^millrace: slot {slot}, on trial, did not come up healthy within"
+                        rf" {BAD_TRIAL_S} s: starting again", START_S)
+        yard.restarts()
+        yard.await_line(rf"^millrace: slot {slot} \(.*\) did not come up healthy .* slot {other(slot)} runs",
+                        START_S)
+        yard.await_line(rf"^millrace: serving: .*\(slot {other(slot)}", START_S)
+        check(is_ready(), "the node does not say that it is ready")
+        shell = yard.machine.open_shell()
+        isolated = shell.run("cat /sys/devices/system/cpu/isolated")
         status = shell.run("millrace-image status")
-        check(re.search("^slot b: on trial, 3 starts left", status, re.M), status)
-        # As after two of the three: each costs as much as this one.
-        shell.run("mkdir -p /run/esp; mount -L MR-ESP /run/esp; cd /run/esp/loader/entries;"
-                  " mv millrace-b-*+3.conf millrace-b-9+1-2.conf; cd /; umount /run/esp")
+        check(isolated == "1" and "kernel words" not in status, f"isolated: {isolated}; {status}")
+
+
+class Hang:
+    """A kernel that hangs for good is started again by the hardware's watchdog."""
+
+    def run(self, yard):
+        machine = yard.any_serving()
+        shell = machine.open_shell()
         start = machine.console.size()
-        shell.run("systemctl --no-block reboot")
-        machine.await_line(r"^millrace: .* starting again", 120, start)
-        machine.await_line(r"^millrace: slot b .* did not come up healthy .* slot a runs", 150, start)
-        machine.await_line(HEALTHY, 120, start)
-        with Playing(yard.logs):
-            pass
-        busy = f", others had {others:.0%} of the host" if others > BUSY else ""
-        return f"first WHEP 201 {seconds:.1f} s after power on{busy}"
+        yard.kind = "hung"  # nobody's to go on with
+        shell.tell("echo 0 >/proc/sys/kernel/panic; echo c >/proc/sysrq-trigger")
+        machine.await_line("Kernel panic - not syncing: sysrq triggered crash", 30, start)
+        check("Rebooting in" not in machine.console.text(start), "the kernel starts again by itself")
+        began = time.monotonic()
+        machine.await_reset(120)
+        return f"{time.monotonic() - began:.0f} s"
 
 
 class Refusal:
@@ -205,10 +276,7 @@ class Refusal:
     hardware = {}
 
     def run(self, yard):
-        # A new disk: an old one has a configuration that was good, and the node would take that.
-        disk = yard.image.copy(yard.path("new.raw"))
-        machine = yard.direct("virtio", disk, yard.drive(self.text), **self.hardware)
-        yard.kind = "refusal"  # nobody's to go on with
+        machine = yard.direct(self.text, **self.hardware)
         line = machine.await_line(r"^millrace: configuration: .* is not used: .*$", 90).group(0)
         for word in self.words:
             check(word in line, f"{word!r} is not in: {line}")
@@ -256,8 +324,17 @@ class DamagedDrive(Refusal):
                        f"{NAME}, known to the network's name server, to be known to the node")
 
 
+class TwoDisks:
+    """Two disks that hold the image: none is taken for the other."""
+
+    def run(self, yard):
+        machine = yard.direct(None, yard.disk)
+        machine.await_line(r"^millrace: more than one disk holds the image \(vda2 vdc2\): take out", 90)
+
+
 def all_cases():
     """Name to class, in the order in which they share machines best."""
-    order = (Virtio, RestartDataplane, RestartControl, Link, PowerCut, E1000e, Pxe, RollBack,
-             WrongAddress, TooFewPages, NoIommu, DamagedDrive)
+    order = (PowerOn, Virtio, RestartDataplane, RestartControl, Link, Update, PowerCut, E1000e,
+             UpdateKept, UpdateGivenUp, Hang, Pxe, WrongAddress, TooFewPages, NoIommu, DamagedDrive,
+             TwoDisks)
     return {re.sub(r"(?<!^)(?=[A-Z])", "_", case.__name__).lower(): case for case in order}

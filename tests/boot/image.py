@@ -1,6 +1,5 @@
 """The image under test, and what a node is given with it: a disk of its own, a config drive."""
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -9,7 +8,7 @@ from host import check
 
 ESP_OFFSET = "@@1M"
 ENTRY = "::loader/entries/millrace-a-1.conf"
-UPDATE_BLOCK = 4096  # header and signature of an update
+UPDATE_BLOCK = 4096  # the header of an update
 # A root shell for the test, on a line that nobody else has: the image has none. And emulated timers
 # that come late on a busy host are no reason to panic.
 TEST_WORDS = "systemd.debug_shell=ttyS1 no_timer_check"
@@ -75,35 +74,27 @@ class Image:
             file.write(text)
         run("mcopy", "-o", "-i", disk + ESP_OFFSET, f"{disk}.entry", ENTRY)
 
-    def hollow_update(self, path):
-        """An update in which all is right but the root: it is whole, and holds nothing."""
-        folder = f"{path}.root"
-        os.makedirs(folder)
-        run("mksquashfs", folder, f"{path}.squashfs", "-noappend", "-quiet", "-no-progress")
-        with open(f"{path}.squashfs", "rb") as file:
-            root = file.read()
+    def updated(self, path, words=""):
+        """The update, as if it had been built with further words for the kernel."""
         with open(self.update, "rb") as file:
-            header = file.read(UPDATE_BLOCK).rstrip(b"\0").decode().splitlines()
-            file.seek(2 * UPDATE_BLOCK)
-            kernels = file.read(sum(int(line.split()[1]) for line in header
-                                    if line.startswith(("vmlinuz ", "initrd "))))
-        header = [line for line in header if not line.startswith("root ")]
-        header.append(f"root {len(root)} {hashlib.sha256(root).hexdigest()}")
-        text = "".join(f"{line}\n" for line in header).encode()
-        check(len(text) <= UPDATE_BLOCK, "the update's header is too long")
-        with open(path, "wb") as file:
-            file.write(text.ljust(2 * UPDATE_BLOCK, b"\0") + kernels + root)
-            file.truncate((file.tell() + 511) // 512 * 512)
+            header = file.read(UPDATE_BLOCK).rstrip(b"\0").decode()
+            header = header.replace("\noptions ", f"\noptions {TEST_WORDS} {words} ", 1).encode()
+            check(len(header) <= UPDATE_BLOCK, "the update's header is too long")
+            with open(path, "wb") as out:
+                out.write(header.ljust(UPDATE_BLOCK, b"\0"))
+                shutil.copyfileobj(file, out, 1 << 20)
         return path
 
 
 def config_drive(path, text, files=None):
     """A FAT that first start looks for by its label: millrace.conf, and files beside it."""
     parts = config_folder(f"{path}.files", text, files)
-    if os.path.exists(path):
-        os.unlink(path)
-    run("mkfs.vfat", "-n", "MILLRACE", "-C", path, "2048")
-    run("mcopy", "-s", "-i", path, *parts, "::")
+    new = f"{path}.new"
+    run("mkfs.vfat", "-n", "MILLRACE", "-C", new, "2048")
+    run("mcopy", "-s", "-i", new, *parts, "::")
+    # In place: a machine may have it.
+    shutil.copyfile(new, path)
+    os.unlink(new)
     return path
 
 

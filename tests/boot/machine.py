@@ -119,6 +119,10 @@ class Shell:
                           b" export PS1= PS2= TERM=dumb SYSTEMD_COLORS=0 SYSTEMD_PAGER=\n")
         self.run("true")
 
+    def tell(self, command):
+        """A command that does not come to its end."""
+        self.sock.sendall(f"{command}\n".encode())
+
     def run(self, command, seconds=30, status=0):
         """What a command prints; it must end with that status, None: with any."""
         self.count += 1
@@ -157,7 +161,7 @@ class Machine:
     def _command(self, disks, kernel, nic, iommu, memory_mib):
         out = ["qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max",
                "-smp", "2", "-m", str(memory_mib), "-machine", "q35,kernel-irqchip=split",
-               "-display", "none", "-nodefaults", "-no-user-config",
+               "-no-reboot", "-display", "none", "-nodefaults", "-no-user-config",
                "-chardev", f"file,id=console,path={self.console.path}", "-serial", "chardev:console",
                "-chardev", f"socket,id=shell,path={self.dir}/shell,server=on,wait=off",
                "-serial", "chardev:shell", "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off"]
@@ -168,7 +172,8 @@ class Machine:
                     "-device", f"virtio-blk-pci,drive=disk{number}"]
         out += ["-device", "pcie-root-port,id=rp1,chassis=1",
                 "-netdev", "tap,id=cable,ifname=view0,script=no,downscript=no",
-                "-device", f"{NICS[nic]},netdev=cable,bus=rp1,mac={MAC},id=nic0"]
+                "-device", f"{NICS[nic]},netdev=cable,bus=rp1,mac={MAC},id=nic0",
+                "-device", "i6300esb"]  # a watchdog; the chipset's own takes twice its time
         if kernel:
             out += ["-kernel", kernel[0], "-initrd", kernel[1], "-append", kernel[2]]
         elif not disks:
@@ -206,6 +211,11 @@ class Machine:
     def open_shell(self, seconds=120):
         self.shell.open(seconds, self.process.alive)
         return self.shell
+
+    def await_reset(self, seconds):
+        """It starts again; here that is its end, and whoever wants it starts another."""
+        wait_until(lambda: not self.process.alive(), seconds, "the machine to start again")
+        check(self.process.status() == 0, f"QEMU: {self.process.last_line()}")
 
     def control(self, command, **arguments):
         """One command of QEMU's machine protocol."""

@@ -36,16 +36,16 @@ class Login:
         with open(self.at("operator.pub")) as file:
             return file.read().strip()
 
-    def _try(self, *arguments):
+    def _try(self, *arguments, data=subprocess.DEVNULL, seconds=90):
         return subprocess.run(
             ["nsenter", f"--net=/run/netns/{VIEWER_NETNS}", *SSH, "-o",
-             f"UserKnownHostsFile={self.at('known')}", *arguments], stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=90,
+             f"UserKnownHostsFile={self.at('known')}", *arguments], stdin=data,
+            capture_output=True, text=True, timeout=seconds,
             env={**os.environ, "SSH_ASKPASS": self.asker, "SSH_ASKPASS_REQUIRE": "force"})
 
-    def run(self, command):
-        """What a command prints that the operator gives."""
-        done = self._try("-i", self.at("operator"), f"root@{EDGE_IP4}", command)
+    def run(self, command, data=subprocess.DEVNULL, seconds=90):
+        """What a command prints that the operator gives, with a file to read from."""
+        done = self._try("-i", self.at("operator"), f"root@{EDGE_IP4}", command, data=data, seconds=seconds)
         check(done.returncode == 0, f"SSH: {command}: status {done.returncode}: {done.stderr.strip()}")
         return done.stdout.strip()
 

@@ -8,7 +8,7 @@ import time
 from host import (EDGE_IP4, EDGE_IP6, ROOT, VIEWER_NETNS, Failure, check, in_netns,
                   wait_until)
 from image import Image, config_drive, kernel_words
-from machine import FIRMWARE_STATE, NIC_ADDRESS, Machine, host_cpu_seconds
+from machine import FIRMWARE_STATE, NIC_ADDRESS, NICS, Machine, host_cpu_seconds
 from network import Login
 from millrace import API_KEY, Encoder, post_offer, request, try_request
 from viewers import Aiortc
@@ -101,16 +101,20 @@ class Yard:
         self.kind = None
         self.logs = None
         self.number = 0
+        self.trial = None  # the slot that a case has left on trial
+        self.variables = shutil.copyfile(FIRMWARE_STATE, self.path("firmware.fd"))
         self.login = Login(folder)
         self.disk = self.image.copy(self.path("disk.raw"))
         os.truncate(self.disk, os.path.getsize(self.disk) + GROWN_BYTES)
-        self.image.configure(self.disk, configuration(node=self.ssh_key()), {"api.keys": API_KEY + "\n"})
+        self.image.give_shell(self.disk)
+        self.image.configure(self.disk, configuration(node=self.node()), {"api.keys": API_KEY + "\n"})
 
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def drive(self, text=None):
-        return config_drive(self.path("config.img"), text or configuration(),
+    def drive(self, text=None, **node):
+        """The config drive, also that of a machine that runs: it is read at each start."""
+        return config_drive(self.path("config.img"), text or configuration(node=self.node(**node)),
                             {"api.keys": API_KEY + "\n"})
 
     def start(self, kind, nic, kernel, disks, **more):
@@ -122,34 +126,49 @@ class Yard:
         self.kind = kind
         return self.machine
 
-    def ssh_key(self):
-        return f"ssh_key = {self.login.key()}"
+    def node(self, **more):
+        """Of [node]."""
+        words = {"ssh_key": self.login.key(), "trial_starts": 1, **more}
+        return "\n".join(f"{key} = {word}" for key, word in words.items())
 
-    def direct(self, nic, *disks, **more):
-        """One that has kernel and RAM disk from the test, for quickness; its disks are these, or the one
-        that is configured by its EFI partition."""
-        return self.start(nic, nic, self.kernel, disks or [self.disk], **more)
+    def direct(self, text=None, *disks, **more):
+        """One with a new disk and a config drive, that has kernel and RAM disk from the test, for quickness.
+        An old disk has a configuration that was good, and the node would take that."""
+        new = self.image.copy(self.path("new.raw"))
+        return self.start("direct", "virtio", self.kernel, [new, self.drive(text), *disks], **more)
 
     def for_network(self):
         """A folder with all that a node without a disk is given."""
-        words = kernel_words(configuration(node=self.ssh_key(), keys=""))
+        words = kernel_words(configuration(node=self.node(), keys=""))
         return self.image.for_network(self.path("www"), words)
 
-    def by_firmware(self, disk, *disks):
-        """One that starts as on bare metal: firmware, boot loader, slot."""
-        variables = self.path("firmware.fd")
-        shutil.copyfile(FIRMWARE_STATE, variables)
-        return self.start("firmware", "virtio", None, [disk, self.drive(), *disks],
-                          variables=variables)
+    def by_firmware(self, nic, **node):
+        """The node itself: starts as on bare metal, by firmware, boot loader, slot. It is configured by its
+        EFI partition, with the other NIC by a config drive."""
+        drives = [self.drive(**node)] if nic == "e1000e" else []
+        return self.start(nic, nic, None, [self.disk, *drives], variables=self.variables)
 
     def serving(self, nic):
         """A node with such a NIC that serves."""
         if self.kind != nic or not self.machine.process.alive():
-            self.direct(nic)
+            self.by_firmware(nic)
         wait_until(lambda: is_ready() or not self.machine.process.alive(), SERVING_S,
                    "the node to serve")
         check(self.machine.process.alive(), "the machine ended")
         return self.machine
+
+    def any_serving(self):
+        """The one that runs, if it does."""
+        return self.serving(self.kind if self.kind in NICS else "virtio")
+
+    def restarts(self, **node):
+        """The node starts again, by itself or since it was told to; with more of [node], if on a drive."""
+        self.machine.await_reset(120)
+        return self.by_firmware(self.kind, **node)
+
+    def await_line(self, pattern, seconds):
+        """A line on the console since the last start."""
+        return self.machine.await_line(pattern, seconds)
 
     def examine(self):
         """What a machine that failed its case says of itself, for the logs."""

@@ -121,6 +121,10 @@ class Process:
     def alive(self):
         return self._popen.poll() is None
 
+    def status(self):
+        """Of its exit; None while it runs."""
+        return self._popen.poll()
+
     def log(self):
         with open(self.log_path, "rb") as file:
             file.seek(self._log_start)
