@@ -189,7 +189,7 @@ class Pxe:
                      " restart", "configuration: kernel command line"):
             found = re.findall(f"^millrace: {re.escape(line)}$", machine.console.text(), re.M)
             check(len(found) == 1, f"{len(found)} lines say {line!r}")
-        self.check_login(yard.login)
+        self.check_login(yard.login.to_another())
         with open(OFFER) as file:
             answer = post_offer(file.read(), seconds=10)
         check(answer.status == 201, f"WHEP: {answer.status} {answer.body}")

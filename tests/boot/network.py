@@ -1,6 +1,7 @@
 """What stands at the far end of a node's cable besides encoder and viewers: its operator with SSH, and a
 network that gives addresses and name servers, and kernel and RAM disk to whom asks for them."""
 
+import copy
 import os
 import subprocess
 
@@ -20,6 +21,7 @@ class Login:
 
     def __init__(self, folder):
         self.folder = os.path.join(folder, "ssh")
+        self.known = "known"
         os.makedirs(self.folder)
         for name in ("operator", "stranger"):
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", self.at(name))
@@ -31,6 +33,12 @@ class Login:
     def at(self, name):
         return os.path.join(self.folder, name)
 
+    def to_another(self):
+        """The same, to a node at the same address that has a host key of its own."""
+        login = copy.copy(self)
+        login.known += "-another"
+        return login
+
     def key(self):
         """As [node] ssh_key has it."""
         with open(self.at("operator.pub")) as file:
@@ -39,7 +47,7 @@ class Login:
     def _try(self, *arguments, data=subprocess.DEVNULL, seconds=90):
         return subprocess.run(
             ["nsenter", f"--net=/run/netns/{VIEWER_NETNS}", *SSH, "-o",
-             f"UserKnownHostsFile={self.at('known')}", *arguments], stdin=data,
+             f"UserKnownHostsFile={self.at(self.known)}", *arguments], stdin=data,
             capture_output=True, text=True, timeout=seconds,
             env={**os.environ, "SSH_ASKPASS": self.asker, "SSH_ASKPASS_REQUIRE": "force"})
 
