@@ -6,9 +6,9 @@
 
 enum {
 	NS_PER_MS = 1000000,
-	STALE_MS = 2000, // pictures that ended so long ago are not shown
-	CALM_MS = 10000, // a source that played so long was worth its turn
-	LONGEST_TURN_MS = 10000,
+	STALE_MS = 2000,	 // pictures that ended so long ago are not shown
+	CALM_MS = 10000,	 // a source that played so long was worth its turn
+	LONGEST_TURN_MS = 10000, // that one is held for
 	MAX_UNREST = 5,
 	SAME_LINE_S = 5, // two sources' instants are not farther apart than by their delays
 };
@@ -119,8 +119,7 @@ static uint64_t least_turn_ns(const struct sources *s, uint32_t failover_ms)
 
 static void note_unrest(struct sources *s, enum region_switch why, uint64_t now_ns)
 {
-	// Longer than any turn that it was only held for.
-	if (now_ns - s->since_ns >= 2 * CALM_MS * (uint64_t)NS_PER_MS)
+	if (now_ns - s->since_ns >= (LONGEST_TURN_MS + CALM_MS) * (uint64_t)NS_PER_MS)
 		s->unrest = 0;
 	else if (why == REGION_SWITCH_SILENCE && s->unrest < MAX_UNREST)
 		s->unrest++;
@@ -301,7 +300,7 @@ void sources_switch(struct sources *s, enum region_switch why, uint64_t now_ns)
 	uint32_t ts_by[LEG_COUNT];
 	struct stream_clock clock;
 
-	// Nor are those without a key frame: an SPS alone may have opened them.
+	// Old pictures are not shown, nor those without a key frame: an SPS alone may open a group.
 	if (now_ns - s->spare[LEG_VIDEO].last_out_ns > STALE_MS * (uint64_t)NS_PER_MS ||
 		!(gop_is_fresh(&s->gop) || s->gop.has_key))
 		gop_clear(&s->gop);
