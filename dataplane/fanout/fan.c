@@ -13,80 +13,77 @@ enum {
 	AHEAD = 3,
 };
 
+static_assert(RUN_MAX <= (int)SEAL_BATCH, "a viewer's run is sealed at once");
+
 // What is sent: packets kept from before and those that just came.
 struct run {
 	struct rte_mbuf *pkts[RUN_MAX];
-	struct plain plain[RUN_MAX];
-	uint64_t seqs[RUN_MAX]; // of the stream's output
+	struct srtp_text texts[RUN_MAX];
+	struct face faces[RUN_MAX];
 	uint16_t n;
 	uint16_t fresh; // from here on they are new to viewers that play already
 	uint16_t start; // from here on a viewer may begin; n: nowhere
+	uint64_t lowest_seq;
 	uint64_t highest_seq;
 	uint64_t fresh_bytes; // of payload, from there on
 	uint64_t start_bytes;
 };
 
-// A packet that was counted ahead and did not come to be.
-static void uncount(struct region_peer_sent *sent, uint16_t payload_bytes)
+static void no_room(struct worker *w, struct peer_leg *l, uint16_t n)
 {
-	sent->packets--;
-	sent->bytes -= payload_bytes;
+	w->counters->drops[DROP_NO_MBUF] += n;
+	l->sent->drops += n;
 }
 
-static void no_room(struct worker *w, struct peer_leg *l)
+// The viewer's first packet has the first of its sequence numbers.
+static void begin(struct worker *w, struct peer_leg *l, uint64_t seq)
 {
-	w->counters->drops[DROP_NO_MBUF]++;
-	l->sent->drops++;
-}
-
-// The viewer's first packet has the first of its sequence numbers; without an mbuf it waits on.
-static bool begin(struct worker *w, struct sealing *s, struct peer_leg *l, uint64_t seq)
-{
-	if (!sealing_has_room(w, s)) {
-		no_room(w, l);
-		return false;
-	}
 	peer_leg_begin(l, seq, NULL);
 	l->sent->first_tx_ns = w->now_ns;
-	return true;
+}
+
+// A packet from before this viewer's first would need an index from before it too: it was counted
+// ahead, and does not come to be.
+static void add_from_first_on(
+	struct sealing *s, struct peer_leg *l, const struct run *run, uint16_t i)
+{
+	for (; i < run->n; i++) {
+		if ((int64_t)run->texts[i].seq + l->index_shift >= l->first_index) {
+			sealing_add(s, l, &run->texts[i], &run->faces[i], l->index_shift, 1);
+		} else {
+			l->sent->packets--;
+			l->sent->bytes -= run->texts[i].payload_bytes;
+		}
+	}
 }
 
 static void send_to_viewer(
 	struct worker *w, struct sealing *s, struct peer_leg *l, const struct run *run)
 {
 	struct region_peer_sent *sent = l->sent;
-	uint16_t i = l->started ? run->fresh : run->start;
+	uint16_t from = l->started ? run->fresh : run->start;
+	uint16_t n = (uint16_t)(run->n - from);
 	uint64_t next_index;
-	struct stamp stamp;
 
-	if (i == run->n || (!l->started && !begin(w, s, l, run->seqs[i])))
+	if (n == 0)
 		return;
+	if (unlikely(!sealing_has_room(w, s, n))) {
+		no_room(w, l, n);
+		return;
+	}
+	if (!l->started)
+		begin(w, l, run->texts[from].seq);
 	// The indices count before the packets exist: a crash in between wastes some, never repeats
 	// one.
 	next_index = run->highest_seq + (uint64_t)l->index_shift + 1;
 	if ((int64_t)next_index > (int64_t)sent->next_index)
 		sent->next_index = next_index;
-	stamp_make(&stamp, l, run->plain[i].payload_bytes);
-	sent->packets += run->n - i;
-	sent->bytes += i == run->fresh ? run->fresh_bytes : run->start_bytes;
-	for (; i < run->n; i++) {
-		const struct plain *plain = &run->plain[i];
-		int64_t index = (int64_t)run->seqs[i] + l->index_shift;
-
-		// A packet from before this viewer's first would need an index from before it too.
-		if (unlikely(index < l->first_index)) {
-			uncount(sent, plain->payload_bytes);
-			continue;
-		}
-		if (unlikely(!sealing_has_room(w, s))) {
-			uncount(sent, plain->payload_bytes);
-			no_room(w, l);
-			continue;
-		}
-		if (unlikely(plain->payload_bytes != stamp.payload_bytes))
-			stamp_make(&stamp, l, plain->payload_bytes);
-		sealing_add(s, l, &stamp, plain, (uint64_t)index);
-	}
+	sent->packets += n;
+	sent->bytes += from == run->fresh ? run->fresh_bytes : run->start_bytes;
+	if (unlikely((int64_t)run->lowest_seq + l->index_shift < l->first_index))
+		add_from_first_on(s, l, run, from);
+	else
+		sealing_add(s, l, run->texts + from, run->faces + from, l->index_shift, n);
 }
 
 // Video begins at the first packet of a key frame's access unit, sound anywhere. What still waited
@@ -98,7 +95,7 @@ static uint16_t find_start(const struct run *run, const struct fan *fan, enum le
 	for (uint16_t i = 0; i < run->n; i++) {
 		uint16_t from = i;
 
-		if (!packet_of(run->pkts[i])->key || run->seqs[i] < fan->over_seq)
+		if (!packet_of(run->pkts[i])->key || run->texts[i].seq < fan->over_seq)
 			continue;
 		while (from > 0 &&
 			packet_of(run->pkts[from - 1])->ts == packet_of(run->pkts[i])->ts)
@@ -133,18 +130,18 @@ static void keep_prefix(struct fan *fan, const struct run *run)
 		fan->prefix[fan->n_prefix++] = run->pkts[i];
 }
 
-static void add_plain(struct run *run, struct rte_mbuf *m)
+static void add_packet(struct run *run, struct rte_mbuf *m)
 {
 	const struct packet *p = packet_of(m);
 
-	run->plain[run->n] = (struct plain){
+	run->texts[run->n] = (struct srtp_text){
 		.payload = rte_pktmbuf_mtod_offset(m, const uint8_t *, p->payload_off),
-		.ts = p->ts,
+		.seq = p->seq,
 		.payload_bytes = p->payload_bytes,
-		.marker = p->marker,
 	};
-	run->seqs[run->n] = p->seq;
+	run->faces[run->n] = (struct face){ .ts = p->ts, .marker = p->marker };
 	run->pkts[run->n++] = m;
+	run->lowest_seq = RTE_MIN(run->lowest_seq, p->seq);
 	run->highest_seq = RTE_MAX(run->highest_seq, p->seq);
 }
 
@@ -153,7 +150,7 @@ static uint64_t bytes_from(const struct run *run, uint16_t i)
 	uint64_t bytes = 0;
 
 	for (; i < run->n; i++)
-		bytes += run->plain[i].payload_bytes;
+		bytes += run->texts[i].payload_bytes;
 	return bytes;
 }
 
@@ -161,12 +158,13 @@ static void make_run(
 	struct run *run, struct fan *fan, enum leg_kind leg, struct rte_mbuf **pkts, uint16_t n)
 {
 	run->n = 0;
+	run->lowest_seq = UINT64_MAX;
 	run->highest_seq = 0;
 	for (uint16_t i = 0; i < fan->n_prefix; i++)
-		add_plain(run, fan->prefix[i]);
+		add_packet(run, fan->prefix[i]);
 	run->fresh = run->n;
 	for (uint16_t i = 0; i < n; i++)
-		add_plain(run, pkts[i]);
+		add_packet(run, pkts[i]);
 	run->start = find_start(run, fan, leg);
 	run->fresh_bytes = bytes_from(run, run->fresh);
 	run->start_bytes = bytes_from(run, run->start);

@@ -196,21 +196,19 @@ static bool seal_copies(struct worker *w, const struct request *q)
 	bool wrapped = q->kind == LEG_VIDEO && rtx->enabled;
 	struct peer_leg *l = wrapped ? rtx : q->leg;
 	uint8_t *osn = next_payload(w);
-	struct plain plain = { .payload = osn + (wrapped ? 0 : PEER_OSN_BYTES),
-		.payload_bytes = (uint16_t)(q->meta.payload_bytes + (wrapped ? PEER_OSN_BYTES : 0)),
-		.ts = q->ts,
-		.marker = q->meta.marker };
-	struct stamp stamp;
+	struct srtp_text text = { .payload = osn + (wrapped ? 0 : PEER_OSN_BYTES),
+		.payload_bytes = (uint16_t)(q->meta.payload_bytes +
+					    (wrapped ? PEER_OSN_BYTES : 0)) };
+	struct face face = { .ts = q->ts, .marker = q->meta.marker };
 
 	osn[0] = (uint8_t)(q->index >> 8);
 	osn[1] = (uint8_t)q->index;
-	stamp_make(&stamp, l, plain.payload_bytes);
 	for (uint16_t i = 0; i < q->n_copies; i++) {
 		if (!sealing_take_one(w, &w->repairs->sealing))
 			return false;
-		sealing_add(&w->repairs->sealing, l, &stamp, &plain,
-			wrapped ? peer_rtx_take(q->peer) : q->index);
-		count_resent(w, q, l, plain.payload_bytes);
+		text.seq = wrapped ? peer_rtx_take(q->peer) : q->index;
+		sealing_add_one(&w->repairs->sealing, l, &text, &face, 0);
+		count_resent(w, q, l, text.payload_bytes);
 		peer_state_of(q->leg)->copies += i;
 	}
 	return true;

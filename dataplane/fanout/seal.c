@@ -20,77 +20,147 @@ static const struct peer_leg *missed_of(const struct peer_leg *l)
 	return l->kind == PEER_RTX ? &peer_of(l)->legs[LEG_VIDEO] : l;
 }
 
-void stamp_make(struct stamp *t, const struct peer_leg *l, uint16_t payload_bytes)
+// What the packets of one viewer and one payload size have in common. In words of the width in
+// which they are stored again: a load that is wider than the store before it would wait for the
+// cache.
+struct stamp {
+	uint64_t rearm; // mbuf fields, eight bytes each
+	uint64_t ol_flags;
+	uint64_t type_and_bytes;
+	uint64_t bytes_and_mark;
+	struct frame_sizes sizes;
+	uint16_t bytes; // of the frame
+};
+
+static inline struct stamp stamp_make(const struct peer_leg *l, uint16_t payload_bytes)
 {
+	uint16_t hdr_bytes = (uint16_t)(l->form.hdr_bytes + l->rtp_hdr_bytes);
 	uint16_t behind_udp = (uint16_t)(l->rtp_hdr_bytes + payload_bytes + l->tag_bytes);
+	uint16_t bytes = (uint16_t)(l->form.hdr_bytes + behind_udp);
 	uint64_t refcnt = 1, nb_segs = 1, port = RTE_MBUF_PORT_INVALID;
 	uint64_t mark = tx_mark_of(l->slot, l->kind == PEER_RTX ? LEG_VIDEO : l->kind);
 
-	t->payload_bytes = payload_bytes;
-	t->hdr_bytes = (uint16_t)(l->form.hdr_bytes + l->rtp_hdr_bytes);
-	t->bytes = (uint16_t)(l->form.hdr_bytes + behind_udp);
-	t->sum = l->form.checksum == FRAME_CHECKSUM_SOFTWARE;
-	t->sizes = frame_sizes_make(&l->form, behind_udp);
-	t->rearm = (uint64_t)(WORKER_PAYLOAD_OFF - t->hdr_bytes) | refcnt << 16 | nb_segs << 32 |
-		   port << 48;
-	t->ol_flags = frame_ol_flags(&l->form);
-	t->type_and_bytes = (uint64_t)t->bytes << 32;
-	t->bytes_and_mark = t->bytes | mark << 32;
-	t->tx_offload = frame_tx_offload(&l->form);
+	return (struct stamp){ .rearm = (uint64_t)(WORKER_PAYLOAD_OFF - hdr_bytes) | refcnt << 16 |
+					nb_segs << 32 | port << 48,
+		.ol_flags = frame_ol_flags(&l->form),
+		.type_and_bytes = (uint64_t)bytes << 32,
+		.bytes_and_mark = bytes | mark << 32,
+		.sizes = frame_sizes_make(&l->form, behind_udp),
+		.bytes = bytes };
 }
 
-static void undo_one(struct worker *w, struct sealing *s, uint16_t i)
+static inline void stamp_mbuf(const struct stamp *t, const struct peer_leg *l, struct rte_mbuf *m)
 {
-	struct region_peer_sent *sent = s->legs[i]->sent;
-	struct region_peer_leg_state *missed = peer_state_of(missed_of(s->legs[i]));
+	memcpy(&m->rearm_data, &t->rearm, 8);
+	m->ol_flags = t->ol_flags;
+	memcpy(&m->packet_type, &t->type_and_bytes, 8);
+	memcpy(&m->data_len, &t->bytes_and_mark, 8);
+	if (t->ol_flags)
+		m->tx_offload = frame_tx_offload(&l->form);
+}
 
-	sent->packets--;
-	sent->bytes -= s->ops[i].payload_bytes;
+// Put the headers of packets, up to the first of another size.
+// Return: how many.
+static inline uint16_t add_alike(struct sealing *s, const struct peer_leg *l,
+	const struct srtp_text *texts, const struct face *faces, uint16_t seq_shift, uint16_t n)
+{
+	const uint16_t payload_bytes = texts[0].payload_bytes;
+	const struct stamp t = stamp_make(l, payload_bytes);
+	// As m->buf_addr says, but without waiting for m to come from the cache.
+	const size_t frame_at = sizeof(struct rte_mbuf) + sizeof(struct packet) +
+				WORKER_PAYLOAD_OFF - (t.bytes - payload_bytes - l->tag_bytes);
+	struct rte_mbuf *const *out = s->out + s->n;
+	uint8_t **pkts = s->pkts + s->n;
+	uint16_t i;
+
+	for (i = 0; i < n && texts[i].payload_bytes == payload_bytes; i++) {
+		stamp_mbuf(&t, l, out[i]);
+		pkts[i] = peer_put_headers(l, (uint8_t *)out[i] + frame_at, &t.sizes,
+			(uint16_t)(texts[i].seq + seq_shift), faces[i].ts, faces[i].marker);
+	}
+	s->n += i;
+	s->bytes += (uint32_t)i * t.bytes;
+	return i;
+}
+
+void sealing_add(struct sealing *s, const struct peer_leg *l, const struct srtp_text *texts,
+	const struct face *faces, int64_t index_shift, uint16_t n)
+{
+	s->ops[s->n_ops] = (struct srtp_seal_op){ .session = l->srtp,
+		.texts = texts,
+		.pkts = s->pkts + s->n,
+		.index_shift = index_shift,
+		.hdr_bytes = l->rtp_hdr_bytes,
+		.n = n };
+	s->legs[s->n_ops++] = l;
+	s->sums |= l->form.checksum == FRAME_CHECKSUM_SOFTWARE;
+	for (uint16_t i = 0; i < n;)
+		i += add_alike(s, l, texts + i, faces + i, (uint16_t)index_shift, n - i);
+}
+
+void sealing_add_one(struct sealing *s, const struct peer_leg *l, const struct srtp_text *text,
+	const struct face *face, int64_t index_shift)
+{
+	s->texts[s->n] = *text;
+	sealing_add(s, l, &s->texts[s->n], face, index_shift, 1);
+}
+
+static void undo_one(struct worker *w, struct sealing *s, const struct peer_leg *l,
+	uint16_t payload_bytes, struct rte_mbuf *m)
+{
+	struct region_peer_leg_state *missed = peer_state_of(missed_of(l));
+
+	l->sent->packets--;
+	l->sent->bytes -= payload_bytes;
 	missed->sent.drops++;
 	if (s->resends) {
 		missed->resent--;
-		missed->resent_bytes -= s->ops[i].payload_bytes;
+		missed->resent_bytes -= payload_bytes;
 	}
-	s->bytes -= s->out[i]->pkt_len;
-	worker_drop(w, s->out[i], DROP_SEAL);
+	s->bytes -= m->pkt_len;
+	worker_drop(w, m, DROP_SEAL);
 }
 
-// Return: how many are left.
+// Return: how many are left, in front.
 static uint16_t undo_refused(struct worker *w, struct sealing *s, const int *status)
 {
-	uint16_t n = 0;
+	uint16_t at = 0, n = 0;
 
-	for (uint16_t i = 0; i < s->n; i++) {
-		if (status[i] != 0) {
-			undo_one(w, s, i);
-			continue;
+	for (uint16_t op = 0; op < s->n_ops; op++) {
+		for (uint16_t i = 0; i < s->ops[op].n; i++, at++) {
+			if (status[at] != 0)
+				undo_one(w, s, s->legs[op], s->ops[op].texts[i].payload_bytes,
+					s->out[at]);
+			else
+				s->out[n++] = s->out[at];
 		}
-		s->legs[n] = s->legs[i];
-		s->out[n++] = s->out[i];
 	}
 	return n;
 }
 
 static void put_sums(struct sealing *s)
 {
-	for (uint16_t i = 0; i < s->n; i++) {
-		const struct frame_form *form = &s->legs[i]->form;
-		struct rte_mbuf *m = s->out[i];
+	struct rte_mbuf **m = s->out;
 
-		if (form->checksum == FRAME_CHECKSUM_SOFTWARE)
-			frame_put_sum(form, rte_pktmbuf_mtod(m, uint8_t *),
-				(uint16_t)(m->data_len - form->hdr_bytes));
+	for (uint16_t op = 0; op < s->n_ops; op++) {
+		const struct frame_form *form = &s->legs[op]->form;
+
+		for (uint16_t i = 0; i < s->ops[op].n; i++, m++)
+			if (form->checksum == FRAME_CHECKSUM_SOFTWARE)
+				frame_put_sum(form, rte_pktmbuf_mtod(*m, uint8_t *),
+					(uint16_t)((*m)->data_len - form->hdr_bytes));
 	}
 }
 
 // What was not used of out moves up.
-static void give_to_port(struct worker *w, struct sealing *s, uint16_t n_ops)
+static void give_to_port(struct worker *w, struct sealing *s, uint16_t n_used)
 {
-	uint16_t n_unused = (uint16_t)(s->n_out - n_ops);
+	uint16_t n_unused = (uint16_t)(s->n_out - n_used);
 
 	tx_put_media(w, s->out, s->n, s->bytes);
-	memmove(s->out, s->out + n_ops, n_unused * sizeof(s->out[0]));
+	memmove(s->out, s->out + n_used, n_unused * sizeof(s->out[0]));
 	s->n_out = n_unused;
+	s->n_ops = 0;
 	s->n = 0;
 	s->bytes = 0;
 	s->sums = false;
@@ -98,27 +168,28 @@ static void give_to_port(struct worker *w, struct sealing *s, uint16_t n_ops)
 
 void sealing_flush(struct worker *w, struct sealing *s)
 {
-	uint16_t n_ops = s->n;
+	uint16_t n_used = s->n;
 	int status[SEAL_BATCH];
 	uint64_t from = rte_rdtsc();
 	unsigned int n_sealed;
 
-	if (n_ops == 0)
+	if (n_used == 0)
 		return;
-	n_sealed = srtp_seal_rtp(w->engine, s->ops, s->n, status);
+	n_sealed = srtp_seal_rtp(w->engine, s->ops, s->n_ops, status);
 	w->counters->seal_cycles += rte_rdtsc() - from;
 	w->counters->sealed_packets += n_sealed;
-	if (unlikely(n_sealed < s->n))
-		s->n = undo_refused(w, s, status);
 	if (s->sums)
 		put_sums(s);
-	give_to_port(w, s, n_ops);
+	if (unlikely(n_sealed < s->n))
+		s->n = undo_refused(w, s, status);
+	give_to_port(w, s, n_used);
 }
 
 bool sealing_refill(struct worker *w, struct sealing *s)
 {
 	sealing_flush(w, s);
-	if (rte_mempool_get_bulk(w->share->pool, (void **)s->out, SEAL_BATCH) < 0)
+	if (rte_mempool_get_bulk(w->share->pool, (void **)(s->out + s->n_out),
+		    (unsigned int)(SEAL_BATCH - s->n_out)) < 0)
 		return false;
 	s->n_out = SEAL_BATCH;
 	return true;

@@ -443,32 +443,30 @@ static bool add(
 {
 	struct peer_leg *l = s->leg;
 	const struct draw *draw = &peer_course_of(l)->epochs[0].draw;
-	struct plain plain = { .payload = w->starts.plain[sealing->n],
-		.payload_bytes = m->payload_bytes,
-		.ts = draw_ts(draw, m->frame, m->ts),
-		.marker = m->marker };
-	struct stamp stamp;
+	struct srtp_text text = { .payload = w->starts.plain[sealing->n],
+		.seq = m->seq,
+		.payload_bytes = m->payload_bytes };
+	struct face face = { .ts = draw_ts(draw, m->frame, m->ts), .marker = m->marker };
+	uint64_t next = m->seq + (uint64_t)l->index_shift + 1;
 
 	if (!sealing_take_one(w, sealing))
 		return false;
-	stamp_make(&stamp, l, m->payload_bytes);
-	sealing_add(sealing, l, &stamp, &plain, (uint64_t)((int64_t)m->seq + l->index_shift));
+	// The index counts before the packet exists: a crash in between wastes it, never repeats
+	// it.
+	if (next > l->sent->next_index)
+		l->sent->next_index = next;
+	sealing_add_one(sealing, l, &text, &face, l->index_shift);
 	l->sent->packets++;
 	l->sent->bytes += m->payload_bytes;
 	s->bytes += m->payload_bytes + PACKET_OVERHEAD_BYTES;
 	s->frame = m->frame;
-	s->shown_ts = plain.ts;
-	s->closed_up = plain.ts == m->ts && (draw->step == 0 || (int32_t)(m->frame - s->last) > 0);
+	s->shown_ts = face.ts;
+	s->closed_up = face.ts == m->ts && (draw->step == 0 || (int32_t)(m->frame - s->last) > 0);
 	return true;
 }
 
-// The indices count before the packets exist: a crash in between wastes some, never repeats one.
 static void send_run(struct worker *w, struct sealing *sealing, const struct peer_leg *l)
 {
-	uint64_t next = sealing->ops[sealing->n - 1].index + 1;
-
-	if (next > l->sent->next_index)
-		l->sent->next_index = next;
 	if (l->sent->first_tx_ns == 0)
 		l->sent->first_tx_ns = w->now_ns;
 	sealing_end(w, sealing);

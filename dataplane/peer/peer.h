@@ -3,6 +3,7 @@
 // Owner: one worker. What must outlive the process (indices, counters) stands in the region.
 #pragma once
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -227,16 +228,16 @@ static inline uint32_t draw_ts(const struct draw *d, uint32_t frame, uint32_t ts
 static inline uint8_t *peer_put_headers(const struct peer_leg *l, uint8_t *at,
 	const struct frame_sizes *sizes, uint16_t seq, uint32_t ts, bool marker)
 {
+	const uint8_t *own = l->hdr + l->form.hdr_bytes;
 	uint8_t *rtp = at + l->form.hdr_bytes;
-	uint32_t ts_be = htonl(ts + l->ts_base);
-	uint16_t seq_be = htons(seq);
+	// Up to the timestamp in one store.
+	uint64_t first_be = htobe64((uint64_t)(own[0] << 8 | own[1] | marker << 7) << 48 |
+				    (uint64_t)seq << 32 | (uint32_t)(ts + l->ts_base));
 
 	memcpy(at, l->hdr, REGION_LINE_BYTES);
 	if (l->form.hdr_bytes + l->rtp_hdr_bytes > REGION_LINE_BYTES)
 		memcpy(at + REGION_LINE_BYTES, l->hdr + REGION_LINE_BYTES, REGION_LINE_BYTES);
 	frame_put_sizes(&l->form, at, sizes);
-	rtp[1] = (uint8_t)(l->hdr[l->form.hdr_bytes + 1] | marker << 7);
-	memcpy(rtp + 2, &seq_be, 2);
-	memcpy(rtp + 4, &ts_be, 4);
+	memcpy(rtp, &first_be, sizeof(first_be));
 	return rtp;
 }

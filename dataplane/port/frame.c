@@ -202,16 +202,27 @@ int frame_template_make(struct frame_template *t, const struct net_path *path, u
 	ip = put_ethernet(t->hdr, path);
 	form->l2_bytes = (uint8_t)(ip - t->hdr);
 	at = put_ip(ip, path, dscp);
-	if (!form->v6)
+	if (form->v6) {
+		form->ip_more = sizeof(*udp);
+		form->ip_length_at = (uint8_t)(form->l2_bytes +
+					       offsetof(struct rte_ipv6_hdr, payload_len));
+		form->ip_sum_at = form->ip_length_at;
+	} else {
+		form->ip_more = sizeof(struct rte_ipv4_hdr) + sizeof(*udp);
 		form->ip_sum = frame_sum(ip, sizeof(struct rte_ipv4_hdr));
+		form->ip_length_at = (uint8_t)(form->l2_bytes +
+					       offsetof(struct rte_ipv4_hdr, total_length));
+		form->ip_sum_at = (uint8_t)(form->l2_bytes +
+					    offsetof(struct rte_ipv4_hdr, hdr_checksum));
+	}
 	udp = (struct rte_udp_hdr *)at;
 	udp->src_port = path->local.port_be;
 	udp->dst_port = path->remote.port_be;
 	form->hdr_bytes = (uint8_t)(at + sizeof(*udp) - t->hdr);
-	form->ports_sum = (uint32_t)udp->src_port + udp->dst_port;
-	form->pseudo_sum = (uint32_t)frame_sum(path->local.ip, ip_bytes) +
-			   frame_sum(path->remote.ip, ip_bytes) + RTE_BE16(IPPROTO_UDP) +
-			   form->ports_sum;
+	form->address_sum = frame_fold((uint32_t)frame_sum(path->local.ip, ip_bytes) +
+				       frame_sum(path->remote.ip, ip_bytes) +
+				       RTE_BE16(IPPROTO_UDP));
+	form->pseudo_sum = frame_fold((uint32_t)form->address_sum + udp->src_port + udp->dst_port);
 	return 0;
 }
 

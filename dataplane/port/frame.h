@@ -37,11 +37,15 @@ enum frame_checksum {
 	FRAME_CHECKSUM_ZERO,	// UDP over IPv4 goes without (RFC 768); over IPv6 in software
 };
 
-// What finishing prebuilt headers takes beside their bytes.
+// What finishing prebuilt headers takes beside their bytes; of each packet, so it is small. Sums
+// are partial, of memory order.
 struct frame_form {
-	uint32_t ip_sum;     // IPv4: partial sum of the header without total length
-	uint32_t pseudo_sum; // partial sum of addresses, protocol and ports, without lengths
-	uint32_t ports_sum;  // of the ports alone
+	uint16_t ip_sum;      // IPv4: of the header without total length
+	uint16_t pseudo_sum;  // of addresses, protocol and ports, without lengths
+	uint16_t address_sum; // of these without ports
+	uint8_t ip_more;      // what the IP header's length counts beside UDP's payload
+	uint8_t ip_length_at; // from the frame's beginning, as all places
+	uint8_t ip_sum_at;    // IPv6, which has none: that of the length
 	uint8_t l2_bytes;
 	uint8_t hdr_bytes; // up to and with UDP
 	uint8_t v6;
@@ -94,24 +98,31 @@ static inline uint64_t frame_tx_offload(const struct frame_form *form)
 
 // What depends on the payload's size, as it stands in the headers; network byte order.
 struct frame_sizes {
-	uint16_t ip_length; // IPv4: total; IPv6: payload
-	uint16_t ip_sum;    // IPv4 alone
+	uint16_t ip_length;
+	uint16_t ip_sum;
 	uint16_t udp_length;
-	uint16_t udp_sum; // as far as it can be known before the payload is
+	uint16_t udp_sum; // behind it; as far as it can be known before the payload is
 };
+
+static_assert(offsetof(struct rte_udp_hdr, dgram_cksum) ==
+			      offsetof(struct rte_udp_hdr, dgram_len) + sizeof(uint16_t) &&
+		      offsetof(struct frame_sizes, udp_sum) ==
+			      offsetof(struct frame_sizes, udp_length) + sizeof(uint16_t),
+	"stored as one");
 
 static inline struct frame_sizes frame_sizes_make(
 	const struct frame_form *form, uint16_t payload_bytes)
 {
-	uint16_t udp_bytes = (uint16_t)(payload_bytes + sizeof(struct rte_udp_hdr));
-	uint16_t ip_bytes = form->v6 ? udp_bytes
-				     : (uint16_t)(udp_bytes + sizeof(struct rte_ipv4_hdr));
-	struct frame_sizes out = { .ip_length = rte_cpu_to_be_16(ip_bytes),
-		.udp_length = rte_cpu_to_be_16(udp_bytes) };
+	struct frame_sizes out = {
+		.ip_length = rte_cpu_to_be_16((uint16_t)(payload_bytes + form->ip_more)),
+		.udp_length = rte_cpu_to_be_16(
+			(uint16_t)(payload_bytes + sizeof(struct rte_udp_hdr))),
+	};
 
-	out.ip_sum = (uint16_t)~frame_fold(form->ip_sum + out.ip_length);
+	out.ip_sum = form->v6 ? out.ip_length
+			      : (uint16_t)~frame_fold((uint32_t)form->ip_sum + out.ip_length);
 	if (form->checksum == FRAME_CHECKSUM_OFFLOAD)
-		out.udp_sum = frame_fold(form->pseudo_sum - form->ports_sum + out.udp_length);
+		out.udp_sum = frame_fold((uint32_t)form->address_sum + out.udp_length);
 	return out;
 }
 
@@ -119,17 +130,7 @@ static inline struct frame_sizes frame_sizes_make(
 static inline void frame_put_sizes(
 	const struct frame_form *form, uint8_t *frame, const struct frame_sizes *sizes)
 {
-	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(frame + form->hdr_bytes -
-							 sizeof(struct rte_udp_hdr));
-
-	if (form->v6) {
-		((struct rte_ipv6_hdr *)(frame + form->l2_bytes))->payload_len = sizes->ip_length;
-	} else {
-		struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(frame + form->l2_bytes);
-
-		ip->total_length = sizes->ip_length;
-		ip->hdr_checksum = sizes->ip_sum;
-	}
-	udp->dgram_len = sizes->udp_length;
-	udp->dgram_cksum = sizes->udp_sum;
+	memcpy(frame + form->ip_length_at, &sizes->ip_length, sizeof(sizes->ip_length));
+	memcpy(frame + form->ip_sum_at, &sizes->ip_sum, sizeof(sizes->ip_sum));
+	memcpy(frame + form->hdr_bytes - 4, &sizes->udp_length, 4); // and the sum
 }

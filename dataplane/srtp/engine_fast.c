@@ -3,92 +3,22 @@
 // gathered over a burst, because SHA-1 is quick only when several packets are hashed at once.
 #include "dataplane/srtp/priv/fast.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
-
-#include "dataplane/mem/slab.h"
-#include "dataplane/srtp/priv/engine.h"
-#include "dataplane/srtp/priv/expanded.h"
+#include "dataplane/srtp/priv/fast_engine.h"
 #include "dataplane/srtp/priv/mgr.h"
-#include "dataplane/srtp/priv/wire.h"
 
 enum {
-	FAST_BURST_MAX = 128, // as many as the library takes in one call
-	FAST_LINE_BYTES = 64,
-	// How many ops ahead a session's first line is fetched, and its keys.
-	FAST_PREFETCH_HEADS = 16,
-	FAST_PREFETCH_KEYS = 8,
-	FAST_AES128_SCHEDULE_BYTES = 11 * 16,
-	FAST_SHA1_BYTES = 20,
-	FAST_CM_TAG_BYTES = 10,
-	FAST_GCM_TAG_BYTES = 16,
+	// So many packets ahead keys are fetched; so many ops before these a session's first line.
+	FAST_AHEAD_PACKETS = 8,
+	FAST_AHEAD_OPS = 8,
 	FAST_PKT_MAX_BYTES = 65507, // the library counts bytes to hash in 16 bits
-	// What GCM authenticates of an encrypted RTCP packet without encrypting it (RFC 7714 9.2).
-	FAST_RTCP_AAD_BYTES = SRTP_RTCP_CLEAR_BYTES + SRTP_RTCP_WORD_BYTES,
 };
 
-// Expanded keys of AES-CM with HMAC-SHA1: the schedule, and SHA-1's state after each padded key.
-struct fast_cm {
-	uint8_t schedule[FAST_AES128_SCHEDULE_BYTES];
-	uint8_t inner[FAST_SHA1_BYTES];
-	uint8_t outer[FAST_SHA1_BYTES];
-};
-
-// What sealing RTP reads stands together and expanded; keys of RTCP, which is rare, as derived.
-struct fast_session {
-	struct srtp_session base;
-	struct srtp_keys rtcp_local;
-	struct srtp_keys rtcp_remote;
-	// From here on in lines that sealing reads.
-	_Alignas(FAST_LINE_BYTES) uint16_t profile; // base.profile again
-	uint8_t salt[SRTP_MASTER_SALT_MAX_BYTES];
-	// The last member: only as much is allocated as the profile needs.
-	_Alignas(FAST_LINE_BYTES) union {
-		struct gcm_key_data gcm;
-		struct fast_cm cm;
-	} rtp;
-};
-
-// One burst of CM packets on its way through the library.
-struct fast_burst {
-	unsigned int n;
-	unsigned int n_cipher; // one fewer for each empty payload
-	IMB_JOB cipher[FAST_BURST_MAX];
-	IMB_JOB hash[FAST_BURST_MAX];
-	uint8_t iv[FAST_BURST_MAX][SRTP_CM_IV_BYTES];
-	// The library writes all 20 bytes whatever tag length a job asks for, so a tag must not be
-	// computed in place: it would run over the end of the packet.
-	uint8_t tag[FAST_BURST_MAX][FAST_SHA1_BYTES];
-	uint8_t *tag_at[FAST_BURST_MAX];
-	int *status[FAST_BURST_MAX];
-};
-
-struct fast_engine {
-	struct srtp_engine base;
-	IMB_MGR *mgr;
-	IMB_MGR *once;			       // for keys that serve one packet
-	struct slab gcm_sessions, cm_sessions; // the two sizes of session
-	struct expanded opened;		       // GCM keys that SRTCP was opened with
-	struct fast_burst burst;
-	// Keys of the RTCP packet at hand; wiped when it is done.
-	_Alignas(FAST_LINE_BYTES) union {
-		struct gcm_key_data gcm;
-		struct fast_cm cm;
-	} rtcp;
-};
-
-static struct fast_engine *fast_engine_of(const struct srtp_engine *engine)
-{
-	return (struct fast_engine *)(uintptr_t)engine;
-}
-
-static struct fast_session *fast_session_of(struct srtp_session *s)
-{
-	return (struct fast_session *)s;
-}
+static_assert((int)SRTP_OP_PACKETS_MAX <= (int)FAST_BURST_MAX, "an op is sealed at once");
 
 static size_t size_round(size_t n)
 {
@@ -178,7 +108,7 @@ static void hmac_pad(IMB_MGR *mgr, const uint8_t *auth, uint8_t pad, uint8_t *ou
 	explicit_bzero(block, sizeof(block));
 }
 
-static void cm_expand(IMB_MGR *mgr, const struct srtp_keys *keys, struct fast_cm *out)
+void fast_cm_expand(IMB_MGR *mgr, const struct srtp_keys *keys, struct fast_cm *out)
 {
 	_Alignas(16) uint8_t enc[FAST_AES128_SCHEDULE_BYTES];
 	_Alignas(16) uint8_t dec[FAST_AES128_SCHEDULE_BYTES];
@@ -210,7 +140,7 @@ int srtp_fast_session_create(struct srtp_engine *engine, uint16_t profile,
 	if (srtp_is_gcm(profile))
 		mgr_expand_gcm(e->mgr, profile, rtp->key, &s->rtp.gcm);
 	else
-		cm_expand(e->mgr, rtp, &s->rtp.cm);
+		fast_cm_expand(e->mgr, rtp, &s->rtp.cm);
 	*out = &s->base;
 	return 0;
 }
@@ -242,57 +172,7 @@ static void fast_session_destroy(struct srtp_session *s)
 	slab_put(slab, s);
 }
 
-static void gcm_encrypt(IMB_MGR *mgr, uint16_t profile, const struct gcm_key_data *key,
-	const uint8_t *iv, const uint8_t *aad, uint32_t aad_bytes, const uint8_t *src,
-	uint32_t bytes, uint8_t *dst, uint8_t *tag)
-{
-	struct gcm_context_data ctx;
-
-	if (profile == SRTP_PROFILE_GCM256)
-		IMB_AES256_GCM_ENC(mgr, key, &ctx, dst, src, bytes, iv, aad, aad_bytes, tag,
-			FAST_GCM_TAG_BYTES);
-	else
-		IMB_AES128_GCM_ENC(mgr, key, &ctx, dst, src, bytes, iv, aad, aad_bytes, tag,
-			FAST_GCM_TAG_BYTES);
-}
-
-static void gcm_seal_rtp(IMB_MGR *mgr, const struct fast_session *s, const struct srtp_seal_op *op,
-	const uint8_t *iv)
-{
-	uint8_t *dst = op->pkt + op->hdr_bytes;
-
-	gcm_encrypt(mgr, s->profile, &s->rtp.gcm, iv, op->pkt, op->hdr_bytes, op->payload,
-		op->payload_bytes, dst, dst + op->payload_bytes);
-}
-
-// Add a cipher job to the burst. src and dst may be the same.
-static void burst_add_cipher(struct fast_burst *b, const struct fast_cm *keys, const uint8_t *iv,
-	const uint8_t *src, uint32_t bytes, uint8_t *dst)
-{
-	IMB_JOB *job = &b->cipher[b->n_cipher++];
-
-	job->enc_keys = keys->schedule;
-	job->iv = iv;
-	job->src = src;
-	job->dst = dst;
-	job->msg_len_to_cipher_in_bytes = bytes;
-}
-
-// Add a hash job to the burst; its tag comes out in b->tag.
-static void burst_add_hash(
-	struct fast_burst *b, const struct fast_cm *keys, const uint8_t *src, uint32_t bytes)
-{
-	IMB_JOB *job = &b->hash[b->n++];
-
-	job->src = src;
-	job->msg_len_to_hash_in_bytes = bytes;
-	job->u.HMAC._hashed_auth_key_xor_ipad = keys->inner;
-	job->u.HMAC._hashed_auth_key_xor_opad = keys->outer;
-}
-
-// Run what the burst holds, all ciphers first: a hash covers its packet's ciphertext.
-// Return: 0; -EIO the library left a job undone.
-static int burst_run(IMB_MGR *mgr, struct fast_burst *b)
+int fast_burst_run(IMB_MGR *mgr, struct fast_burst *b)
 {
 	unsigned int n_cipher = b->n_cipher;
 	unsigned int n = b->n;
@@ -312,17 +192,18 @@ static int burst_run(IMB_MGR *mgr, struct fast_burst *b)
 // The ROC is hashed but not sent: it stands behind the ciphertext until the tag takes its place
 // (RFC 3711 4.2).
 static void cm_add_rtp(struct fast_burst *b, const struct fast_session *s,
-	const struct srtp_seal_op *op, const uint8_t *iv, int *status)
+	const struct srtp_seal_op *op, unsigned int i, const uint8_t *iv, int *status)
 {
-	uint8_t *dst = op->pkt + op->hdr_bytes;
-	uint8_t *tail = dst + op->payload_bytes;
+	const struct srtp_text *text = &op->texts[i];
+	uint8_t *pkt = op->pkts[i], *dst = pkt + op->hdr_bytes;
+	uint8_t *tail = dst + text->payload_bytes;
 
-	srtp_put_be32(tail, (uint32_t)(op->index >> 16));
+	srtp_put_be32(tail, (uint32_t)(srtp_seal_index(op, i) >> 16));
 	b->tag_at[b->n] = tail;
 	b->status[b->n] = status;
-	if (op->payload_bytes > 0)
-		burst_add_cipher(b, &s->rtp.cm, iv, op->payload, op->payload_bytes, dst);
-	burst_add_hash(b, &s->rtp.cm, op->pkt, (uint32_t)op->hdr_bytes + op->payload_bytes + 4);
+	if (text->payload_bytes > 0)
+		fast_burst_add_cipher(b, &s->rtp.cm, iv, text->payload, text->payload_bytes, dst);
+	fast_burst_add_hash(b, &s->rtp.cm, pkt, (uint32_t)op->hdr_bytes + text->payload_bytes + 4);
 }
 
 // Seal the CM packets gathered so far.
@@ -331,7 +212,7 @@ static unsigned int cm_flush_rtp(struct fast_engine *e)
 {
 	struct fast_burst *b = &e->burst;
 	unsigned int n = b->n;
-	int ret = burst_run(e->mgr, b);
+	int ret = fast_burst_run(e->mgr, b);
 
 	for (unsigned int i = 0; i < n; i++) {
 		memcpy(b->tag_at[i], b->tag[i], FAST_CM_TAG_BYTES);
@@ -340,70 +221,140 @@ static unsigned int cm_flush_rtp(struct fast_engine *e)
 	return ret == 0 ? n : 0;
 }
 
-static int op_check(const struct srtp_seal_op *op)
+// The longest payload that may stand behind such a header; -1: none.
+static int payload_most(uint16_t hdr_bytes)
 {
-	uint32_t bytes = (uint32_t)op->hdr_bytes + op->payload_bytes + SRTP_TAG_MAX_BYTES;
-
-	if (op->hdr_bytes < SRTP_RTP_HDR_MIN_BYTES || bytes > FAST_PKT_MAX_BYTES)
-		return -EMSGSIZE;
-	return 0;
+	if (hdr_bytes < SRTP_RTP_HDR_MIN_BYTES)
+		return -1;
+	return FAST_PKT_MAX_BYTES - SRTP_TAG_MAX_BYTES - hdr_bytes;
 }
 
-// Judge every op and make its IV, well before it is loaded.
-static void prepare(
-	struct fast_burst *b, const struct srtp_seal_op *ops, unsigned int n, int *status)
+// Judge an op's packets and make their IVs, well before these are loaded.
+static void prepare_op(const struct srtp_seal_op *op, uint8_t (*iv)[SRTP_CM_IV_BYTES], int *status)
 {
-	for (unsigned int i = 0; i < n; i++) {
-		const struct fast_session *s = fast_session_of(ops[i].session);
+	const struct fast_session *s = fast_session_of(op->session);
+	const int most = payload_most(op->hdr_bytes);
+	uint32_t ssrc = most < 0 ? 0 : srtp_get_be32(op->pkts[0] + 8);
 
-		if (i + FAST_PREFETCH_HEADS < n)
-			__builtin_prefetch(
-				&fast_session_of(ops[i + FAST_PREFETCH_HEADS].session)->profile);
-		status[i] = op_check(&ops[i]);
-		if (status[i] < 0)
-			continue;
+	for (unsigned int i = 0; i < op->n; i++) {
+		status[i] = op->texts[i].payload_bytes > most ? -EMSGSIZE : 0;
 		if (srtp_is_gcm(s->profile))
-			srtp_iv_gcm(s->salt, srtp_get_be32(ops[i].pkt + 8), ops[i].index, b->iv[i]);
+			srtp_iv_gcm(s->salt, ssrc, srtp_seal_index(op, i), iv[i]);
 		else
-			srtp_iv_cm(s->salt, srtp_get_be32(ops[i].pkt + 8), ops[i].index, b->iv[i]);
+			srtp_iv_cm(s->salt, ssrc, srtp_seal_index(op, i), iv[i]);
 	}
 }
 
-// Fetch the keys of op i, where the op before it has others.
-static void prefetch_keys(const struct srtp_seal_op *ops, unsigned int n, unsigned int i)
+static void prepare(
+	struct fast_burst *b, const struct srtp_seal_op *ops, unsigned int n_ops, int *status)
 {
-	if (i >= n || (i > 0 && ops[i].session == ops[i - 1].session))
-		return;
-	const struct fast_session *s = fast_session_of(ops[i].session);
-	size_t bytes = srtp_is_gcm(s->profile) ? sizeof(s->rtp.gcm) : sizeof(s->rtp.cm);
-	for (size_t off = 0; off < bytes; off += FAST_LINE_BYTES)
-		__builtin_prefetch((const char *)&s->rtp + off, 0, 3);
+	unsigned int at = 0;
+
+	for (unsigned int i = 0; i < n_ops; i++) {
+		if (i + FAST_AHEAD_OPS < n_ops)
+			__builtin_prefetch(
+				&fast_session_of(ops[i + FAST_AHEAD_OPS].session)->profile);
+		prepare_op(&ops[i], b->iv + at, status + at);
+		at += ops[i].n;
+	}
 }
 
-// Seal a burst that fits the library.
+// Which keys have been fetched: those of the ops before op, and how many packets these have.
+struct ahead {
+	unsigned int op;
+	unsigned int packets;
+};
+
+// The compiler's own -O2 leaves it a loop of three instructions a line.
+static inline void fetch(const void *at, size_t bytes)
+{
+#pragma GCC unroll 32
+	for (size_t off = 0; off < bytes; off += FAST_LINE_BYTES)
+		__builtin_prefetch((const char *)at + off, 0, 3);
+}
+
+// Fetch the keys of ops, up to so many packets; not those that the op before has too.
+static void fetch_keys(
+	struct ahead *a, const struct srtp_seal_op *ops, unsigned int n_ops, unsigned int packets)
+{
+	for (; a->op < n_ops && a->packets < packets; a->op++) {
+		const struct srtp_seal_op *op = &ops[a->op];
+		const struct fast_session *s = fast_session_of(op->session);
+
+		a->packets += op->n;
+		if (a->op > 0 && op->session == op[-1].session)
+			continue;
+		if (srtp_is_gcm(s->profile))
+			fetch(&s->rtp.gcm, sizeof(s->rtp.gcm));
+		else
+			fetch(&s->rtp.cm, sizeof(s->rtp.cm));
+	}
+}
+
+// What all of an op's packets have in common is read once.
+// Return: how many were sealed.
+static unsigned int gcm_seal_op(IMB_MGR *mgr, const struct srtp_seal_op *op,
+	uint8_t (*iv)[SRTP_CM_IV_BYTES], const int *status)
+{
+	const struct fast_session *s = fast_session_of(op->session);
+	const aes_gcm_enc_dec_t encrypt = s->profile == SRTP_PROFILE_GCM256 ? mgr->gcm256_enc
+									    : mgr->gcm128_enc;
+	const uint32_t hdr_bytes = op->hdr_bytes;
+	struct gcm_context_data ctx;
+	unsigned int n_sealed = 0;
+
+	for (unsigned int i = 0; i < op->n; i++) {
+		const struct srtp_text *text = &op->texts[i];
+		uint8_t *pkt = op->pkts[i], *dst = pkt + hdr_bytes;
+
+		if (status[i] < 0)
+			continue;
+		encrypt(&s->rtp.gcm, &ctx, dst, text->payload, text->payload_bytes, iv[i], pkt,
+			hdr_bytes, dst + text->payload_bytes, FAST_GCM_TAG_BYTES);
+		n_sealed++;
+	}
+	return n_sealed;
+}
+
+static void cm_gather_op(struct fast_burst *b, const struct srtp_seal_op *op,
+	uint8_t (*iv)[SRTP_CM_IV_BYTES], int *status)
+{
+	for (unsigned int i = 0; i < op->n; i++)
+		if (status[i] == 0)
+			cm_add_rtp(b, fast_session_of(op->session), op, i, iv[i], &status[i]);
+}
+
+// Seal ops whose packets fit a burst.
 static unsigned int seal_burst(
 	struct fast_engine *e, const struct srtp_seal_op *ops, unsigned int n_ops, int *status)
 {
-	unsigned int n_sealed = 0;
+	struct fast_burst *b = &e->burst;
+	struct ahead ahead = { 0 };
+	unsigned int at = 0, n_sealed = 0;
 
-	for (unsigned int i = 0; i < FAST_PREFETCH_KEYS; i++)
-		prefetch_keys(ops, n_ops, i);
-	prepare(&e->burst, ops, n_ops, status);
+	fetch_keys(&ahead, ops, n_ops, FAST_AHEAD_PACKETS);
+	prepare(b, ops, n_ops, status);
 	for (unsigned int i = 0; i < n_ops; i++) {
-		const struct fast_session *s = fast_session_of(ops[i].session);
-		const uint8_t *iv = e->burst.iv[i];
-
-		prefetch_keys(ops, n_ops, i + FAST_PREFETCH_KEYS);
-		if (status[i] < 0)
-			continue;
-		if (srtp_is_gcm(s->profile)) {
-			gcm_seal_rtp(e->mgr, s, &ops[i], iv);
-			n_sealed++;
-		} else {
-			cm_add_rtp(&e->burst, s, &ops[i], iv, &status[i]);
-		}
+		fetch_keys(&ahead, ops, n_ops, at + FAST_AHEAD_PACKETS);
+		if (srtp_is_gcm(fast_session_of(ops[i].session)->profile))
+			n_sealed += gcm_seal_op(e->mgr, &ops[i], b->iv + at, status + at);
+		else
+			cm_gather_op(b, &ops[i], b->iv + at, status + at);
+		at += ops[i].n;
 	}
 	return n_sealed + cm_flush_rtp(e);
+}
+
+// Return: how many ops one burst takes.
+static unsigned int burst_length(
+	const struct srtp_seal_op *ops, unsigned int n_ops, unsigned int *n_packets)
+{
+	unsigned int n;
+
+	*n_packets = 0;
+	for (n = 0; n < n_ops && *n_packets + ops[n].n <= FAST_BURST_MAX; n++)
+		*n_packets += ops[n].n;
+	return n;
 }
 
 static unsigned int fast_seal_rtp(
@@ -411,173 +362,15 @@ static unsigned int fast_seal_rtp(
 {
 	unsigned int n_sealed = 0;
 
-	for (unsigned int i = 0, n; i < n_ops; i += n) {
-		n = n_ops - i < FAST_BURST_MAX ? n_ops - i : FAST_BURST_MAX;
-		n_sealed += seal_burst(fast_engine_of(engine), ops + i, n, status + i);
+	while (n_ops > 0) {
+		unsigned int n_packets, n = burst_length(ops, n_ops, &n_packets);
+
+		n_sealed += seal_burst(fast_engine_of(engine), ops, n, status);
+		ops += n;
+		n_ops -= n;
+		status += n_packets;
 	}
 	return n_sealed;
-}
-
-// One AES-CM pass over a packet part in place, now.
-static int cm_cipher_rtcp(
-	struct fast_engine *e, const uint8_t *salt, uint8_t *pkt, uint32_t end, uint32_t index)
-{
-	struct fast_burst *b = &e->burst;
-
-	if (end == SRTP_RTCP_CLEAR_BYTES)
-		return 0;
-	srtp_iv_cm(salt, srtp_get_be32(pkt + 4), index, b->iv[0]);
-	burst_add_cipher(b, &e->rtcp.cm, b->iv[0], pkt + SRTP_RTCP_CLEAR_BYTES,
-		end - SRTP_RTCP_CLEAR_BYTES, pkt + SRTP_RTCP_CLEAR_BYTES);
-	return burst_run(e->mgr, b);
-}
-
-// The tag over the first bytes of a packet, left in burst.tag[0].
-static int cm_hash_rtcp(struct fast_engine *e, const uint8_t *pkt, uint32_t bytes)
-{
-	burst_add_hash(&e->burst, &e->rtcp.cm, pkt, bytes);
-	return burst_run(e->mgr, &e->burst);
-}
-
-static int cm_seal_rtcp(
-	struct fast_engine *e, const uint8_t *salt, uint8_t *pkt, uint32_t bytes, uint32_t index)
-{
-	uint32_t tag_at = bytes + SRTP_RTCP_WORD_BYTES;
-	int ret = cm_cipher_rtcp(e, salt, pkt, bytes, index);
-
-	if (ret < 0)
-		return ret;
-	srtp_put_be32(pkt + bytes, SRTP_RTCP_E_FLAG | index);
-	ret = cm_hash_rtcp(e, pkt, tag_at);
-	if (ret == 0)
-		memcpy(pkt + tag_at, e->burst.tag[0], FAST_CM_TAG_BYTES);
-	return ret;
-}
-
-static int cm_open_rtcp(struct fast_engine *e, const uint8_t *salt, uint8_t *pkt, uint32_t bytes)
-{
-	uint32_t tag_at = bytes - FAST_CM_TAG_BYTES;
-	uint32_t word_at = tag_at - SRTP_RTCP_WORD_BYTES;
-	uint32_t word = srtp_get_be32(pkt + word_at);
-	int ret = cm_hash_rtcp(e, pkt, tag_at);
-
-	if (ret < 0)
-		return ret;
-	if (CRYPTO_memcmp(e->burst.tag[0], pkt + tag_at, FAST_CM_TAG_BYTES) != 0)
-		return -EBADMSG;
-	if (!(word & SRTP_RTCP_E_FLAG))
-		return 0;
-	return cm_cipher_rtcp(e, salt, pkt, word_at, word & SRTP_RTCP_INDEX_MAX);
-}
-
-static int gcm_seal_rtcp(struct fast_engine *e, uint16_t profile, const uint8_t *salt, uint8_t *pkt,
-	uint32_t bytes, uint32_t index)
-{
-	uint8_t *text = pkt + SRTP_RTCP_CLEAR_BYTES;
-	uint8_t *word = pkt + bytes + FAST_GCM_TAG_BYTES;
-	uint8_t aad[FAST_RTCP_AAD_BYTES];
-	uint8_t iv[SRTP_GCM_IV_BYTES];
-
-	srtp_iv_gcm(salt, srtp_get_be32(pkt + 4), index, iv);
-	srtp_put_be32(word, SRTP_RTCP_E_FLAG | index);
-	memcpy(aad, pkt, SRTP_RTCP_CLEAR_BYTES);
-	memcpy(aad + SRTP_RTCP_CLEAR_BYTES, word, SRTP_RTCP_WORD_BYTES);
-	gcm_encrypt(e->once, profile, &e->rtcp.gcm, iv, aad, sizeof(aad), text,
-		bytes - SRTP_RTCP_CLEAR_BYTES, text, pkt + bytes);
-	return 0;
-}
-
-static void gcm_decrypt_rtcp(struct fast_engine *e, uint16_t profile,
-	const struct gcm_key_data *key, const uint8_t *iv, uint8_t *pkt, uint32_t tag_at,
-	const uint8_t *word, uint8_t *tag)
-{
-	uint8_t *text = pkt + SRTP_RTCP_CLEAR_BYTES;
-	uint32_t bytes = tag_at - SRTP_RTCP_CLEAR_BYTES;
-	uint8_t aad[FAST_RTCP_AAD_BYTES];
-	struct gcm_context_data ctx;
-
-	memcpy(aad, pkt, SRTP_RTCP_CLEAR_BYTES);
-	memcpy(aad + SRTP_RTCP_CLEAR_BYTES, word, SRTP_RTCP_WORD_BYTES);
-	if (profile == SRTP_PROFILE_GCM256)
-		IMB_AES256_GCM_DEC(e->once, key, &ctx, text, text, bytes, iv, aad, sizeof(aad), tag,
-			FAST_GCM_TAG_BYTES);
-	else
-		IMB_AES128_GCM_DEC(e->once, key, &ctx, text, text, bytes, iv, aad, sizeof(aad), tag,
-			FAST_GCM_TAG_BYTES);
-	explicit_bzero(&ctx, sizeof(ctx));
-}
-
-// With E=0 all of the packet is associated data, the index word behind it and nothing is
-// encrypted (RFC 7714 9.3). The word moves up into the tag's place, where the library can read
-// both as one piece; the tag was taken out before.
-static int gcm_open_rtcp(struct fast_engine *e, uint16_t profile, const struct gcm_key_data *key,
-	const uint8_t *salt, uint8_t *pkt, uint32_t bytes)
-{
-	uint32_t word_at = bytes - SRTP_RTCP_WORD_BYTES;
-	uint32_t tag_at = word_at - FAST_GCM_TAG_BYTES;
-	uint32_t word = srtp_get_be32(pkt + word_at);
-	uint8_t iv[SRTP_GCM_IV_BYTES];
-	uint8_t expected[FAST_GCM_TAG_BYTES], tag[FAST_GCM_TAG_BYTES];
-
-	srtp_iv_gcm(salt, srtp_get_be32(pkt + 4), word & SRTP_RTCP_INDEX_MAX, iv);
-	memcpy(tag, pkt + tag_at, sizeof(tag));
-	if (word & SRTP_RTCP_E_FLAG) {
-		gcm_decrypt_rtcp(e, profile, key, iv, pkt, tag_at, pkt + word_at, expected);
-	} else {
-		srtp_put_be32(pkt + tag_at, word);
-		gcm_encrypt(e->once, profile, key, iv, pkt, tag_at + SRTP_RTCP_WORD_BYTES, pkt, 0,
-			pkt, expected);
-	}
-	return CRYPTO_memcmp(expected, tag, sizeof(tag)) == 0 ? 0 : -EBADMSG;
-}
-
-static int fast_seal_rtcp(
-	struct srtp_session *session, uint8_t *pkt, uint16_t pkt_bytes, uint32_t index)
-{
-	struct fast_session *s = fast_session_of(session);
-	struct fast_engine *e = fast_engine_of(session->engine);
-	const struct srtp_keys *keys = &s->rtcp_local;
-	int ret;
-
-	if (srtp_is_gcm(s->profile)) {
-		mgr_expand_gcm(e->once, s->profile, keys->key, &e->rtcp.gcm);
-		ret = gcm_seal_rtcp(e, s->profile, keys->salt, pkt, pkt_bytes, index);
-	} else {
-		cm_expand(e->mgr, keys, &e->rtcp.cm);
-		ret = cm_seal_rtcp(e, keys->salt, pkt, pkt_bytes, index);
-	}
-	explicit_bzero(&e->rtcp, sizeof(e->rtcp));
-	return ret;
-}
-
-static const struct gcm_key_data *opening_key(struct fast_engine *e, const struct fast_session *s)
-{
-	bool fresh;
-	struct gcm_key_data *key = expanded_get(&e->opened, s, &fresh);
-
-	if (fresh)
-		mgr_expand_gcm(e->once, s->profile, s->rtcp_remote.key, key);
-	return key;
-}
-
-static int fast_open_rtcp(struct srtp_session *session, uint8_t *pkt, uint16_t pkt_bytes)
-{
-	struct fast_session *s = fast_session_of(session);
-	struct fast_engine *e = fast_engine_of(session->engine);
-	const uint8_t *salt = s->rtcp_remote.salt;
-	int ret;
-
-	if (srtp_is_gcm(s->profile))
-		return gcm_open_rtcp(e, s->profile, opening_key(e, s), salt, pkt, pkt_bytes);
-	cm_expand(e->mgr, &s->rtcp_remote, &e->rtcp.cm);
-	ret = cm_open_rtcp(e, salt, pkt, pkt_bytes);
-	explicit_bzero(&e->rtcp, sizeof(e->rtcp));
-	return ret;
-}
-
-static void fast_fetch_rtcp(const struct srtp_engine *engine, const struct srtp_session *s)
-{
-	expanded_fetch(&fast_engine_of(engine)->opened, s);
 }
 
 const struct srtp_engine_ops srtp_engine_fast = {

@@ -250,25 +250,27 @@ static uint32_t rtp_hdr_bytes(const uint8_t *pkt, uint16_t have_bytes)
 	return bytes + 4 + 4u * (pkt[bytes + 2] << 8 | pkt[bytes + 3]);
 }
 
-static int lib_seal_op(const struct srtp_seal_op *op)
+static int lib_seal_one(const struct srtp_seal_op *op, unsigned int i)
 {
 	struct lib_session *s = lib_session_of(op->session);
-	int bytes = op->hdr_bytes + op->payload_bytes;
+	const struct srtp_text *text = &op->texts[i];
+	int bytes = op->hdr_bytes + text->payload_bytes;
+	uint8_t *pkt = op->pkts[i];
 	struct lib_tx *st;
 	int ret;
 
 	if (op->hdr_bytes < SRTP_RTP_HDR_MIN_BYTES)
 		return -EMSGSIZE;
-	if (rtp_hdr_bytes(op->pkt, op->hdr_bytes) != op->hdr_bytes)
+	if (rtp_hdr_bytes(pkt, op->hdr_bytes) != op->hdr_bytes)
 		return -EINVAL;
-	st = tx_get(s, srtp_get_be32(op->pkt + 8));
+	st = tx_get(s, srtp_get_be32(pkt + 8));
 	if (st == NULL)
 		return -ENOBUFS;
-	ret = rtp_reach(s->tx, st, op->index);
+	ret = rtp_reach(s->tx, st, srtp_seal_index(op, i));
 	if (ret < 0)
 		return ret;
-	memcpy(op->pkt + op->hdr_bytes, op->payload, op->payload_bytes);
-	return errno_of(srtp_protect(s->tx, op->pkt, &bytes));
+	memcpy(pkt + op->hdr_bytes, text->payload, text->payload_bytes);
+	return errno_of(srtp_protect(s->tx, pkt, &bytes));
 }
 
 static unsigned int lib_seal_rtp(
@@ -276,9 +278,11 @@ static unsigned int lib_seal_rtp(
 {
 	unsigned int n_sealed = 0;
 
-	for (unsigned int i = 0; i < n_ops; i++) {
-		status[i] = lib_seal_op(&ops[i]);
-		n_sealed += status[i] == 0;
+	for (const struct srtp_seal_op *op = ops; op < ops + n_ops; op++) {
+		for (unsigned int i = 0; i < op->n; i++) {
+			*status = lib_seal_one(op, i);
+			n_sealed += *status++ == 0;
+		}
 	}
 	return n_sealed;
 }

@@ -16,17 +16,29 @@ enum srtp_engine_kind {
 	SRTP_ENGINE_LIBSRTP2,
 };
 
+enum {
+	SRTP_OP_PACKETS_MAX = 64,
+};
+
 struct srtp_engine;
 struct srtp_session;
 
-// One RTP packet to seal, out of place.
+// A payload that is sealed, the same for all viewers.
+struct srtp_text {
+	const uint8_t *payload; // plaintext, read only
+	uint64_t seq;		// of the stream; all of its viewers' indices are so far from it
+	uint16_t payload_bytes;
+};
+
+// Packets of one session and one SSRC to seal, out of place.
 struct srtp_seal_op {
 	struct srtp_session *session;
-	const uint8_t *payload; // plaintext, read only: shared by all viewers
-	uint8_t *pkt;	    // in: the RTP header, hdr_bytes of it; out: ciphertext and tag behind
-	uint16_t hdr_bytes; // with CSRC list and extension
-	uint16_t payload_bytes;
-	uint64_t index; // ROC << 16 | SEQ; SEQ equals the header's
+	const struct srtp_text *texts; // n in a row, borrowed until they are sealed
+	// In: their RTP headers, of hdr_bytes each; out: ciphertext and tag behind. As borrowed.
+	uint8_t *const *pkts;
+	int64_t index_shift; // ROC << 16 | SEQ is texts[].seq + index_shift; SEQ is the header's
+	uint16_t hdr_bytes;  // with CSRC list and extension
+	uint16_t n;	     // 1 to SRTP_OP_PACKETS_MAX
 };
 
 // Return: whether this CPU and this build can run the engine at all.
@@ -61,13 +73,14 @@ size_t srtp_session_bytes(const struct srtp_session *);
 // What an engine keeps for its sessions beside them, at most, however many there are.
 size_t srtp_engine_shared_bytes(const struct srtp_engine *);
 
-// Seal a burst. Ops of different sessions and profiles may be mixed; the op order within one
-// session is kept. A packet grows by its profile's tag_bytes; the room must be there.
+// Seal a burst. Ops of different sessions and profiles may be mixed; the order within one session
+// is kept. A packet grows by its profile's tag_bytes; the room must be there.
 // The same (key, index) must never come with another plaintext; the same with the same is a resend.
-// status: per op, 0 or -errno: -EMSGSIZE a header below 12 bytes or a packet above a datagram, -EIO
+// status: per packet, in the order of the ops, 0 or -errno: -EMSGSIZE a header below 12 bytes or a
+// packet above a datagram, -EIO
 //         the engine failed. The libsrtp2 engine also: -ESTALE an index 32704 or more behind the
 //         highest, -ENOBUFS more than 8 SSRCs sent, -EINVAL hdr_bytes is not what the header says.
-// Return: how many ops were sealed; on return none is in flight.
+// Return: how many packets were sealed; on return none is in flight.
 // Source: RFC 3711 3.3, 4.1.1, 4.2; RFC 7714 8.1, 8.2.
 unsigned int srtp_seal_rtp(
 	struct srtp_engine *, const struct srtp_seal_op *ops, unsigned int n_ops, int *status);

@@ -75,28 +75,36 @@ static void die(const char *what)
 	exit(1);
 }
 
+// One op a key, as the fan-out makes them: per_key packets in a row, of which a batch holds
+// several.
 static unsigned int engine_run(struct bench *b, const struct bench_way *way, unsigned int n_packets)
 {
 	const struct engine *e = way->priv;
 	struct srtp_seal_op ops[ENGINE_BATCH];
-	struct srtp_session *session = NULL;
+	struct srtp_text texts[ENGINE_BATCH];
+	uint8_t *pkts[ENGINE_BATCH];
 	int status[ENGINE_BATCH];
 	unsigned int n_sealed = 0;
 
 	for (unsigned int n = 0; n < n_packets; n += way->batch) {
+		unsigned int n_ops = 0;
+
 		for (unsigned int i = 0; i < way->batch; i++) {
 			unsigned int turn = (n + i) % way->per_key;
 
 			if (turn == 0)
-				session = e->sessions[bench_key(b)];
-			ops[i] = (struct srtp_seal_op){ .session = session,
-				.payload = bench_payload(b->plain[turn]),
-				.pkt = bench_payload(bench_dest(b)) - BENCH_HDR_BYTES,
-				.hdr_bytes = BENCH_HDR_BYTES,
-				.payload_bytes = b->payload_bytes,
-				.index = b->index++ };
+				ops[n_ops++] =
+					(struct srtp_seal_op){ .session = e->sessions[bench_key(b)],
+						.texts = texts + i,
+						.pkts = pkts + i,
+						.hdr_bytes = BENCH_HDR_BYTES };
+			texts[i] = (struct srtp_text){ .payload = bench_payload(b->plain[turn]),
+				.seq = b->index++,
+				.payload_bytes = b->payload_bytes };
+			pkts[i] = bench_payload(bench_dest(b)) - BENCH_HDR_BYTES;
+			ops[n_ops - 1].n++;
 		}
-		n_sealed += srtp_seal_rtp(e->engine, ops, way->batch, status);
+		n_sealed += srtp_seal_rtp(e->engine, ops, n_ops, status);
 	}
 	return n_sealed;
 }

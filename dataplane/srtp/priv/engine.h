@@ -37,5 +37,11 @@ struct srtp_session {
 	struct srtp_replay replay; // of the SRTCP that comes in
 };
 
+// ROC << 16 | SEQ of one of an op's packets.
+static inline uint64_t srtp_seal_index(const struct srtp_seal_op *op, unsigned int i)
+{
+	return op->texts[i].seq + (uint64_t)op->index_shift;
+}
+
 extern const struct srtp_engine_ops srtp_engine_fast;
 extern const struct srtp_engine_ops srtp_engine_libsrtp2;

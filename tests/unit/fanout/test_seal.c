@@ -9,7 +9,7 @@
 
 enum {
 	TOO_LONG = 65500, // no datagram holds it with header and tag
-	N_OPS = 5,
+	N_PACKETS = 5,
 };
 
 static const uint8_t plain_bytes[1200] = "what all viewers see";
@@ -24,15 +24,9 @@ static struct region_peer_leg_state *video_state(void)
 	return &kit.region.peers[0].state.legs[LEG_VIDEO];
 }
 
-// Give one to the batch and count it, as all who send do.
-static void add(struct sealing *s, struct peer_leg *l, uint16_t payload_bytes, uint64_t index)
+// As all who send do.
+static void count(struct sealing *s, struct peer_leg *l, uint16_t payload_bytes)
 {
-	struct plain plain = { .payload = plain_bytes, .payload_bytes = payload_bytes, .ts = 9 };
-	struct stamp stamp;
-
-	assert_true(sealing_has_room(worker(), s));
-	stamp_make(&stamp, l, payload_bytes);
-	sealing_add(s, l, &stamp, &plain, index);
 	l->sent->packets++;
 	l->sent->bytes += payload_bytes;
 	if (s->resends) {
@@ -41,11 +35,49 @@ static void add(struct sealing *s, struct peer_leg *l, uint16_t payload_bytes, u
 	}
 }
 
+// Give one to the batch and count it.
+static void add(struct sealing *s, struct peer_leg *l, uint16_t payload_bytes, uint64_t index)
+{
+	struct srtp_text text = {
+		.payload = plain_bytes, .seq = index, .payload_bytes = payload_bytes
+	};
+	struct face face = { .ts = 9 };
+
+	assert_true(sealing_has_room(worker(), s, 1));
+	sealing_add_one(s, l, &text, &face, 0);
+	count(s, l, payload_bytes);
+}
+
 // Of five the second and the last are refused.
+static uint16_t bytes_of(uint64_t i)
+{
+	return i == 1 || i == 4 ? TOO_LONG : (uint16_t)(100 + i);
+}
+
 static void send_five(struct sealing *s, struct peer_leg *l)
 {
-	for (uint64_t i = 0; i < N_OPS; i++)
-		add(s, l, i == 1 || i == 4 ? TOO_LONG : (uint16_t)(100 + i), 1000 + i);
+	for (uint64_t i = 0; i < N_PACKETS; i++)
+		add(s, l, bytes_of(i), 1000 + i);
+	sealing_end(worker(), s);
+	tx_flush(worker());
+}
+
+// As the fan-out does: one op.
+static void send_five_in_a_row(struct sealing *s, struct peer_leg *l)
+{
+	struct srtp_text texts[N_PACKETS];
+	struct face faces[N_PACKETS];
+
+	assert_true(sealing_has_room(worker(), s, N_PACKETS));
+	for (uint64_t i = 0; i < N_PACKETS; i++) {
+		texts[i] = (struct srtp_text){
+			.payload = plain_bytes, .seq = 70000 + i, .payload_bytes = bytes_of(i)
+		};
+		faces[i] = (struct face){ .ts = 9 };
+		count(s, l, bytes_of(i));
+	}
+	sealing_add(s, l, texts, faces, 1000 - 70000, N_PACKETS);
+	assert_int_equal(s->n_ops, 1);
 	sealing_end(worker(), s);
 	tx_flush(worker());
 }
@@ -55,7 +87,7 @@ static void expect_three(const struct peer_leg *l)
 	uint8_t pkt[KIT_PKT_BYTES];
 	struct net_addr to;
 
-	for (uint16_t i = 0; i < N_OPS; i++) {
+	for (uint16_t i = 0; i < N_PACKETS; i++) {
 		if (i == 1 || i == 4)
 			continue;
 		assert_int_equal(kit_sent(0, &to, pkt), l->rtp_hdr_bytes + 100 + i + l->tag_bytes);
@@ -80,19 +112,28 @@ static struct peer *make_peer(uint16_t profile)
 
 static void a_refused_packet_never_was(void **state)
 {
-	static const uint16_t profiles[] = { SRTP_PROFILE_GCM128, SRTP_PROFILE_CM80 };
+	static const struct {
+		uint16_t profile;
+		void (*send)(struct sealing *, struct peer_leg *);
+	} cases[] = {
+		{ SRTP_PROFILE_GCM128, send_five },
+		{ SRTP_PROFILE_CM80, send_five },
+		{ SRTP_PROFILE_GCM128, send_five_in_a_row },
+		{ SRTP_PROFILE_CM80, send_five_in_a_row },
+	};
 
-	for (int k = 0; k < 2; k++) {
-		struct peer_leg *l = &make_peer(profiles[k])->legs[LEG_VIDEO];
+	for (size_t k = 0; k < RTE_DIM(cases); k++) {
+		struct peer_leg *l;
 		struct sealing s;
 
-		sealing_begin(&s);
-		send_five(&s, l);
-		expect_three(l);
-		if (k == 0) {
+		if (k > 0) {
 			kit_teardown(state);
 			kit_setup(state);
 		}
+		l = &make_peer(cases[k].profile)->legs[LEG_VIDEO];
+		sealing_begin(&s);
+		cases[k].send(&s, l);
+		expect_three(l);
 	}
 }
 
@@ -126,7 +167,7 @@ static void an_empty_pool_ends_a_batch(void **state)
 		add(&s, l, 100, 1000 + i);
 	while (rte_mempool_get(pool, (void **)&all[n_all]) == 0)
 		n_all++;
-	assert_false(sealing_has_room(worker(), &s)); // and what had gathered is on its way
+	assert_false(sealing_has_room(worker(), &s, 1)); // and what had gathered is on its way
 	assert_int_equal(s.n, 0);
 	assert_false(sealing_take_one(worker(), &s));
 	sealing_end(worker(), &s);

@@ -14,6 +14,8 @@ enum {
 struct slot {
 	uint8_t plain[KIT_PKT_BYTES]; // header and payload
 	uint8_t pkt[KIT_PKT_BYTES];
+	uint8_t *at; // pkt, as an op wants it
+	struct srtp_text text;
 	uint16_t hdr_bytes;
 	uint16_t payload_bytes;
 	uint64_t index;
@@ -33,13 +35,18 @@ static struct srtp_seal_op slot_op(struct slot *s, struct srtp_session *session)
 {
 	memset(s->pkt, KIT_CANARY, sizeof(s->pkt));
 	memcpy(s->pkt, s->plain, s->hdr_bytes);
+	s->at = s->pkt;
+	s->text = (struct srtp_text){
+		.payload = s->plain + s->hdr_bytes,
+		.seq = s->index,
+		.payload_bytes = s->payload_bytes,
+	};
 	return (struct srtp_seal_op){
 		.session = session,
-		.payload = s->plain + s->hdr_bytes,
-		.pkt = s->pkt,
+		.texts = &s->text,
+		.pkts = &s->at,
 		.hdr_bytes = s->hdr_bytes,
-		.payload_bytes = s->payload_bytes,
-		.index = s->index,
+		.n = 1,
 	};
 }
 
@@ -391,6 +398,67 @@ static void bursts_mix_sessions_and_profiles(void **state)
 	fleet_fini(&f);
 }
 
+// A stretch of a stream for one viewer, as one op: what as many ops of one packet make of it. Some
+// are refused for their size, in the middle too; the op before and the one behind share the burst.
+static void a_row_is_as_one_by_one_in(enum srtp_engine_kind kind, uint16_t profile, uint16_t n)
+{
+	enum { REFUSED = 5 };
+	static struct slot slots[SRTP_OP_PACKETS_MAX], alone;
+	struct srtp_text texts[SRTP_OP_PACKETS_MAX];
+	uint8_t *pkts[SRTP_OP_PACKETS_MAX];
+	struct srtp_session *row = kit_session(kind, profile, 1, 2);
+	struct srtp_session *single = kit_session(kind, profile, 1, 2);
+	bool refuses = kind == SRTP_ENGINE_FAST && n > REFUSED;
+	int64_t shift = AT(1, 65520) - 1000; // over a wrap, for many of them
+	struct srtp_seal_op ops[3];
+	int status[SRTP_OP_PACKETS_MAX + 2];
+
+	for (uint16_t i = 0; i < n; i++) {
+		slot_fill(&slots[i], profile, (uint64_t)(1000 + i + shift),
+			(uint16_t)kit_random(KIT_PAYLOAD_MAX_BYTES + 1));
+		slots[i].plain[0] = 0x80;
+		slots[i].hdr_bytes = 12;
+		slot_op(&slots[i], row);
+		texts[i] = slots[i].text;
+		texts[i].seq = 1000u + i;
+		pkts[i] = slots[i].pkt;
+	}
+	if (refuses)
+		texts[REFUSED].payload_bytes = 65500;
+	slot_fill(&alone, profile, AT(1, 65519), 10);
+	ops[0] = slot_op(&alone, row);
+	ops[1] = (struct srtp_seal_op){ .session = row,
+		.texts = texts,
+		.pkts = pkts,
+		.index_shift = shift,
+		.hdr_bytes = 12,
+		.n = n };
+	ops[2] = ops[0];
+	memset(status, 1, sizeof(status));
+	assert_int_equal(srtp_seal_rtp(kit_engines[kind], ops, 3, status), n + 2 - refuses);
+	assert_int_equal(status[0] | status[n + 1], 0);
+	for (uint16_t i = 0; i < n; i++) {
+		alone = slots[i];
+		assert_int_equal(status[1 + i], refuses && i == REFUSED ? -EMSGSIZE : 0);
+		if (status[1 + i] < 0)
+			continue;
+		assert_int_equal(seal_slot(kind, single, &alone), 0);
+		assert_memory_equal(slots[i].pkt, alone.pkt, sizeof(alone.pkt));
+	}
+	srtp_session_destroy(single);
+	srtp_session_destroy(row);
+}
+
+static void a_row_is_as_one_by_one(void **state)
+{
+	for (int i = 0; i < KIT_N_PROFILES; i++) {
+		for (uint16_t n = 1; n <= SRTP_OP_PACKETS_MAX; n++) {
+			a_row_is_as_one_by_one_in(SRTP_ENGINE_FAST, kit_profiles[i], n);
+			a_row_is_as_one_by_one_in(SRTP_ENGINE_LIBSRTP2, kit_profiles[i], n);
+		}
+	}
+}
+
 // One shared plaintext, many viewers: it must come out of the burst as it went in.
 static void shared_plaintext_stays(void **state)
 {
@@ -409,7 +477,7 @@ static void shared_plaintext_stays(void **state)
 		slot_fill(&slots[i], f.profile[who], f.next[who]++, sizeof(payload));
 		memcpy(slots[i].plain + slots[i].hdr_bytes, payload, sizeof(payload));
 		ops[i] = slot_op(&slots[i], f.fast[who]);
-		ops[i].payload = payload;
+		slots[i].text.payload = payload;
 	}
 	assert_int_equal(
 		srtp_seal_rtp(kit_engines[SRTP_ENGINE_FAST], ops, BURST_MAX, status), BURST_MAX);
@@ -429,20 +497,25 @@ static void largest_packet_agrees(void **state)
 		for (int kind = 0; kind < KIT_N_ENGINES; kind++) {
 			struct srtp_session *s = kit_session(
 				(enum srtp_engine_kind)kind, kit_profiles[i], 1, 2);
+			struct srtp_text text = {
+				.payload = payload,
+				.seq = 9,
+				.payload_bytes = 65507 - 16 - 12,
+			};
+			uint8_t *at = pkts[kind];
 			struct srtp_seal_op op = {
 				.session = s,
-				.payload = payload,
-				.pkt = pkts[kind],
+				.texts = &text,
+				.pkts = &at,
 				.hdr_bytes = 12,
-				.payload_bytes = 65507 - 16 - 12,
-				.index = 9,
+				.n = 1,
 			};
 			int status;
 
 			memset(pkts[kind], KIT_CANARY, sizeof(pkts[kind]));
 			kit_rtp_header(pkts[kind], SSRC, 9);
 			assert_int_equal(srtp_seal_rtp(kit_engines[kind], &op, 1, &status), 1);
-			op.payload_bytes++;
+			text.payload_bytes++;
 			if (kind == SRTP_ENGINE_FAST)
 				assert_int_equal(
 					srtp_seal_rtp(kit_engines[kind], &op, 1, &status), 0);
@@ -501,6 +574,7 @@ int main(void)
 		cmocka_unit_test(portable_caps_the_ssrcs_it_sends),
 		cmocka_unit_test(portable_refuses_a_header_that_differs),
 		cmocka_unit_test(bursts_mix_sessions_and_profiles),
+		cmocka_unit_test(a_row_is_as_one_by_one),
 		cmocka_unit_test(shared_plaintext_stays),
 		cmocka_unit_test(largest_packet_agrees),
 		cmocka_unit_test(bad_arguments_are_refused),

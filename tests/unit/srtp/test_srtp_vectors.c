@@ -79,13 +79,17 @@ static void seal_one(struct srtp_session *s, uint8_t *pkt, const uint8_t *plain,
 	uint64_t index)
 {
 	int status = 1;
+	struct srtp_text text = {
+		.payload = plain + 12,
+		.seq = index,
+		.payload_bytes = (uint16_t)(plain_bytes - 12),
+	};
 	struct srtp_seal_op op = {
 		.session = s,
-		.payload = plain + 12,
-		.pkt = pkt,
+		.texts = &text,
+		.pkts = &pkt,
 		.hdr_bytes = 12,
-		.payload_bytes = (uint16_t)(plain_bytes - 12),
-		.index = index,
+		.n = 1,
 	};
 
 	memcpy(pkt, plain, 12);
