@@ -31,7 +31,8 @@ RESULTS = {
     },
     "rounds": 3, "seconds": 2.0, "others": 0.02,
     "shows": [
-        {"what": "a ratio", "asked": 0.85, "sense": "least", "reached": 0.567, "good": False},
+        {"what": "a ratio", "asked": 0.85, "sense": "least", "reached": 0.567, "cipher": 0.6,
+         "good": False},
         {"what": "a size, bytes", "asked": 4096, "sense": "most", "reached": 2960.2, "good": True},
     ],
     "points": [
@@ -63,7 +64,7 @@ PAGE = """\
 
 | asked for | asked | reached |  |
 |---|--:|--:|--:|
-| a ratio | ≥ 0.85 | 0.567 | **no** |
+| a ratio | ≥ 0.85 | 0.567; the bare cipher 0.600 | **no** |
 | a size, bytes | ≤ 4096 | 2,960 | yes |
 
 ## net_null (no device: what the workers could send to a NIC that makes the checksums)

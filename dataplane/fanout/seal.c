@@ -98,13 +98,6 @@ void sealing_add(struct sealing *s, const struct peer_leg *l, const struct srtp_
 		i += add_alike(s, l, texts + i, faces + i, (uint16_t)index_shift, n - i);
 }
 
-void sealing_add_one(struct sealing *s, const struct peer_leg *l, const struct srtp_text *text,
-	const struct face *face, int64_t index_shift)
-{
-	s->texts[s->n] = *text;
-	sealing_add(s, l, &s->texts[s->n], face, index_shift, 1);
-}
-
 static void undo_one(struct worker *w, struct sealing *s, const struct peer_leg *l,
 	uint16_t payload_bytes, struct rte_mbuf *m)
 {

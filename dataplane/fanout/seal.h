@@ -50,9 +50,13 @@ static inline void sealing_begin(struct sealing *s)
 void sealing_add(struct sealing *, const struct peer_leg *, const struct srtp_text *texts,
 	const struct face *faces, int64_t index_shift, uint16_t n);
 
-// One packet; the text is copied.
-void sealing_add_one(struct sealing *, const struct peer_leg *, const struct srtp_text *,
-	const struct face *, int64_t index_shift);
+// One packet; the text is copied. Inline, so that the copy is one of registers.
+static inline void sealing_add_one(struct sealing *s, const struct peer_leg *l,
+	const struct srtp_text *text, const struct face *face, int64_t index_shift)
+{
+	s->texts[s->n] = *text;
+	sealing_add(s, l, &s->texts[s->n], face, index_shift, 1);
+}
 
 // Seal what has gathered and send it. A packet that the engine refused never was: what was counted
 // for it ahead is taken back.

@@ -47,11 +47,17 @@ def _facts(facts, rounds, seconds, others):
         yield _row(row)
 
 
+def reached(line):
+    """The figure, and beside it what the bare cipher does of the same where that was measured."""
+    return number(line["reached"]) + (f"; the bare cipher {number(line['cipher'])}"
+                                      if "cipher" in line else "")
+
+
 def _shows(shows):
     yield from _head(("asked for", "asked", "reached", ""))
     for line in shows:
         sign = "≥" if line["sense"] == "least" else "≤"
-        yield _row((line["what"], f"{sign} {line['asked']:g}", number(line["reached"]),
+        yield _row((line["what"], f"{sign} {line['asked']:g}", reached(line),
                     "yes" if line["good"] else "**no**"))
 
 
