@@ -3,19 +3,21 @@
 import os
 
 from shell import SLOTS, Node, check
-from slots import ENTRIES, GOOD_ENTRY, entries, fresh
+from slots import ENTRIES, GOOD_ENTRY, cut_at, entries, fresh
 
 MARK = "options millrace.trial=1 oops=panic panic=10\n"
 TRIAL_ENTRY = GOOD_ENTRY.replace("/a/", "/b/").replace("slot=a", "slot=b") + MARK
-# healthy holds from the second HEALTHY_AT on; the EFI partition cannot be mounted MOUNT_FAILS times.
+# healthy holds from the second HEALTHY_AT on; the EFI partition cannot be mounted MOUNT_FAILS times, nor by
+# what UNMOUNTED names; with NO_TRIALS nothing is put on trial there.
 CONFIRM = "\n".join(line for line in SLOTS.splitlines() if not line.startswith("esp_")) + """
 set -euo pipefail
 number() { cat "$HERE/$1" 2>/dev/null || echo "$2"; }
-look_at_clock() { NOW_S=$(($(number clock 0) + 5)); echo $NOW_S >"$HERE/clock"; }
+look_at_clock() { NOW_S=$(($(number clock 0) + ${STEP_S:-5})); echo $NOW_S >"$HERE/clock"; }
 pause() { :; }
 listening() { :; }
 # What an entry is written with.
 cat() { [[ $# -gt 0 || ! -e $HERE/full ]] && command cat "$@"; }
+mv() { [[ -z ${NO_TRIALS:-} || ${!#} != *+* ]] && command mv "$@"; }
 healthy() { (($(number clock 0) >= ${HEALTHY_AT:-0})); }
 where_to_reach() { echo http://edge/; }
 systemctl() { echo "systemctl $*"; }
@@ -28,7 +30,7 @@ mount()
 	echo "$*" >>"$HERE/mounts"
 	local tried
 	tried=$(wc -l <"$HERE/mounts")
-	((tried > ${MOUNT_FAILS:-0}))
+	((tried > ${MOUNT_FAILS:-0})) && [[ " ${FUNCNAME[*]} " != *" ${UNMOUNTED:-none} "* ]]
 }
 ln -sfn ../esp "$RUN/esp"
 slots_open
@@ -67,6 +69,30 @@ def has(node, slot, *names):
     check(entries(node, slot) == list(names), f"entries of {slot}: {entries(node, slot)}")
 
 
+class DeadMan:
+    """The far end of what the one reads who would end the trial."""
+
+    def __init__(self, node):
+        self.path = node.at("run/dead_man")
+
+    def __enter__(self):
+        os.mkfifo(self.path)
+        self.fifo = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.fifo)
+
+    def told(self):
+        """That it was kept, since this was last asked."""
+        try:
+            said = os.read(self.fifo, 100)
+        except BlockingIOError:
+            return False
+        check(set(said.splitlines()) == {b"kept"}, f"told {said}")
+        return True
+
+
 class Kept:
     """A good trial is confirmed, its count goes, and nothing ends it any more."""
 
@@ -74,18 +100,77 @@ class Kept:
         for marked in (True, False):  # by an older image without
             with Node(programs) as node:
                 on_trial(node, marked)
-                os.mkfifo(node.at("run/dead_man"))
-                dead_man = os.open(node.at("run/dead_man"), os.O_RDWR | os.O_NONBLOCK)
-                said = confirm(node, 0, "slot b is healthy and kept", "serving: http://edge/ (slot b",
-                               HEALTHY_AT="170")
-                told = os.read(dead_man, 100)
-                os.close(dead_man)
-                check(told == b"kept\n", f"{told} to the one who would end the trial")
+                with DeadMan(node) as dead_man:
+                    said = confirm(node, 0, "slot b is healthy and kept", "serving: http://edge/ (slot b",
+                                   HEALTHY_AT="170")
+                    check(dead_man.told(), "the one who would end the trial was not told")
                 check("reboot" not in said, said)
                 has(node, "b", "millrace-b-2.conf")
                 has(node, "a", "millrace-a-3.conf")
                 text = node.read(f"{ENTRIES}/millrace-b-2.conf").decode()
                 check(text == TRIAL_ENTRY.replace(MARK, ""), f"kept as {text}")
+
+
+class KeptNoMore:
+    """It is kept, and what comes after that fails: nothing ends it any more."""
+
+    def run(self, programs):
+        with Node(programs) as node, DeadMan(node) as dead_man:
+            on_trial(node)
+            node.write("run/words", "isolcpus=2\n")
+            said = confirm(node, 3, "slot b is healthy and kept", "cannot be kept up", NO_TRIALS="1", STEP_S="30")
+            check(dead_man.told() and "reboot" not in said, said)
+            has(node, "b", "millrace-b-2.conf")
+
+
+# How it is when confirm is started again; whether it can know then that it was kept.
+AGAIN = (
+    ({"HEALTHY_AT": NEVER}, True),
+    ({"HEALTHY_AT": NEVER, "MOUNT_FAILS": "2"}, True),
+    ({"HEALTHY_AT": NEVER, "UNMOUNTED": "not_healthy"}, True),
+    ({"HEALTHY_AT": NEVER, "MOUNT_FAILS": NEVER}, False),
+    ({"MOUNT_FAILS": "2"}, True),
+    ({"MOUNT_FAILS": "2", "UNMOUNTED": "slot_keep"}, True),
+    ({"MOUNT_FAILS": NEVER}, False),
+    ({"NO_TRIALS": "1"}, True),
+)
+
+
+class KeptAndKilled:
+    """Killed at each command from where it is kept until that is told, and started again: it is told if and
+    only if it was kept, whatever fails then. Where that cannot be known, it is a trial."""
+
+    def run(self, programs):
+        cuts, found = 0, []
+        while "told" not in found:
+            state = self.cut(programs, cuts, *AGAIN[cuts % len(AGAIN)])
+            if state not in ("told", *found):
+                for again in AGAIN:
+                    self.cut(programs, cuts, *again)
+            found.append(state)
+            cuts += 1
+        check({"on trial", "kept", "kept and marked"} <= set(found), f"{found}")
+
+    def cut(self, programs, cuts, again, knows):
+        """How far it had come."""
+        with Node(programs) as node, DeadMan(node) as dead_man:
+            on_trial(node)
+            node.write("run/words", "isolcpus=2\n")
+            done = node.run(CONFIRM.replace("slots_open", cut_at(cuts, "entries_remove") + "slots_open"))
+            check(done.returncode == -9, f"cut {cuts}: status {done.returncode} {done.stderr}")
+            kept = "millrace-b-1+2-1.conf" not in entries(node, "b")
+            marked = os.path.exists(node.at("run/kept"))
+            check(kept or not marked, f"cut {cuts}: marked before it was kept")
+            if dead_man.told():
+                return "told"
+            os.remove(node.at("mounts"))
+            done = node.run(CONFIRM, STEP_S="30", **again)
+            told = dead_man.told()
+            kept_now = "millrace-b-1+2-1.conf" not in entries(node, "b")
+            check(told == (done.returncode != 1) and (kept_now or not told) and (told or not kept_now or not knows),
+                  f"cut {cuts}, {again}, marked {marked}, kept {kept}, then {kept_now}, told {told}, status"
+                  f" {done.returncode}: {done.stdout}")
+            return "kept and marked" if marked else "kept" if kept else "on trial"
 
 
 class GivenUp:
@@ -237,5 +322,5 @@ class WordsGivenUp:
             has(node, "a", "millrace-a-3.conf")
 
 
-CASES = {"trial-kept": Kept, "trial-given-up": GivenUp, "trial-none": NotServing, "trial-left-alone": LeftAlone,
+CASES = {"trial-kept": Kept, "trial-kept-no-more": KeptNoMore, "trial-kept-and-killed": KeptAndKilled, "trial-given-up": GivenUp, "trial-none": NotServing, "trial-left-alone": LeftAlone,
          "trial-no-partition": NoPartition, "trial-words": Words, "trial-words-given-up": WordsGivenUp}

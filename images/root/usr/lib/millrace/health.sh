@@ -16,6 +16,8 @@ verb_confirm()
 	confirm_begin
 	ESP_WAIT_S=10
 	[[ -z $SLOT ]] || { say_given_up && told=yes; } || true
+	# An earlier one of us may have kept it, and not come to say so.
+	[[ ! -p $RUN/dead_man ]] || on_trial || trial_over
 	until listening && healthy; do
 		time_left || not_healthy
 		pause 0.5
@@ -29,7 +31,6 @@ verb_confirm()
 			pause "$ESP_RETRY_S"
 		done
 		[[ -n $told ]] || say_given_up || true
-		trial_over
 	fi
 	say "serving: $(where_to_reach) (slot ${SLOT:-none}, $(<"$LIB/title"))"
 	rm -f "$RUN/confirm_began"
@@ -98,6 +99,7 @@ on_trial()
 not_healthy()
 {
 	! on_trial || trial_failed "did not come up healthy within $TIMEOUT_S s"
+	trial_over
 	say "not serving after $TIMEOUT_S s: millrace-doctor says what is missing"
 	rm -f "$RUN/confirm_began"
 	exit 3
@@ -107,6 +109,7 @@ not_kept()
 {
 	local why=$ESP_FAULT
 	! on_trial || trial_failed "is healthy and cannot be kept: $why"
+	trial_over
 	say "serving: $(where_to_reach), but the boot loader's entries cannot be kept up: $why"
 	rm -f "$RUN/confirm_began"
 	exit 3
@@ -122,7 +125,8 @@ trial_failed()
 	exit 1
 }
 
-# Tell the process that would end the trial.
+# Tell the process that would end the trial; it may be told again. Only when what runs is kept on the disk,
+# and then before anything that may fail: untold, it resets a node that serves.
 trial_over()
 {
 	: >"$RUN/kept"
@@ -136,6 +140,7 @@ slot_keep()
 {
 	local todo
 	esp_mount ro || return 1
+	[[ $(entry_state "$(entry_running)") != good ]] || trial_over
 	todo=$(keep_todo)
 	esp_close
 	[[ -n $todo ]] || return 0
@@ -169,6 +174,7 @@ keep_do()
 		text=$(entry_with_words "$runs" "$(entry_words "$runs")") || return 1
 		[[ $runs == "$(entry_of "$SLOT")" ]] || what="the kernel command line ($(words_named "$runs"))"
 		entry_put "$SLOT" "" <<<"$text" || return 1
+		trial_over
 		say "$what is healthy and kept"
 		runs=$(entry_of "$SLOT")
 	fi
