@@ -202,6 +202,13 @@ class NotServing:
             said = confirm(node, 3, "not serving after 180 s", HEALTHY_AT=NEVER)
             check("reboot" not in said, said)
             has(node, "a", "millrace-a-3.conf")
+        with Node(programs) as node:  # all that says how to start it has gone
+            good(node)
+            os.remove(node.at(ENTRIES, "millrace-a-3.conf"))
+            for variables in ({}, {"HEALTHY_AT": NEVER}):
+                said = confirm(node, 3, "serving", STEP_S="30", **variables)
+                check("reboot" not in said, said)
+                has(node, "a")
 
 
 class LeftAlone:

@@ -85,15 +85,17 @@ say_given_up()
 # The entry tells where the EFI partition can be read; the kernel's command line always.
 on_trial()
 {
-	local state=good
+	local state=
 	[[ -n $SLOT ]] || return 1
 	if esp_mount ro; then
 		state=$(entry_state "$(entry_running)")
 		esp_close
-	elif [[ -n $(trial_serial) && ! -e $RUN/kept ]]; then
-		state=trial
 	fi
-	[[ $state != good ]]
+	case $state in
+	good) return 1 ;;
+	trial* | failed) return 0 ;;
+	esac
+	[[ -n $(trial_serial) && ! -e $RUN/kept ]]
 }
 
 not_healthy()

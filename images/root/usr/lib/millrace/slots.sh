@@ -193,6 +193,7 @@ entry_text()
 # the third.
 entry_with_words()
 {
+	[[ -n $1 ]] || return 1
 	awk -v words="$2" '$1 == "options" && n++ { next } { print }
 		END { if (words != "") print "options " words }' "$ESP/$ENTRIES/$1"
 }
