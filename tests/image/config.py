@@ -70,6 +70,7 @@ DAMAGED = (
     ("[node] hostname: a b", {"millrace.conf": "[node]\nhostname = a b\n"}),
     ("[node] ssh_key: rsa", {"millrace.conf": "[node]\nssh_key = rsa\n"}),
     ("[node] kernel: quiet", {"millrace.conf": "[node]\nkernel = quiet\" init=/bin/sh\n"}),
+    ("[node] kernel: -- cannot be set", {"millrace.conf": "[node]\nkernel = quiet -- nosmt\n"}),
     ("[node] kernel: rdinit=/bin/sh cannot be set", {"millrace.conf": "[node]\nkernel = quiet rdinit=/bin/sh\n"}),
     ("[node] kernel: millrace.trial=1 cannot", {"millrace.conf": "[node]\nkernel = millrace.trial=1\n"}),
     ("[node] trial_timeout_s: 5", {"millrace.conf": "[node]\ntrial_timeout_s = 5\n"}),
@@ -104,6 +105,44 @@ class Damaged:
                 said, taken = configure(node)
                 check(len(said) == 1 and words in said[0] and "last good one" in said[0]
                       and taken == "state/node/good", f"{words}, one before: {said}, {taken}")
+
+
+# Words that would start something else, or take away what ends a start on trial that fails.
+REFUSED_WORDS = """
+millrace.trial=1 millrace.slot=b root=/dev/sda1 init=/bin/sh rdinit=/bin/sh initrd=x rd.break rd.systemd.unit=x
+-- panic=0 panic=-1 oops=continue pause_on_oops=9 pause-on-oops=9 initcall_blacklist=a,sysrq_init
+initcall-blacklist=sysrq_init sysctl.kernel.panic=0 sysctl.kernel/panic=0 sysctl/kernel/panic=0
+sysctl..kernel.panic=0 sysctl.kernel.panic_on_oops=0
+systemd.unit=rescue.target emergency -b rescue single -s s S 1
+systemd.run=/bin/true systemd.run_success_action=none systemd.run-failure-action=none
+systemd.crash_reboot=no systemd.crash-reboot=no systemd.crash_reboot systemd.watchdog_sec=0 systemd.watchdog-sec=0
+systemd.watchdog_device=/dev/watchdog1 systemd.confirm_spawn systemd.confirm-spawn=yes
+systemd.mask=millrace-health.service systemd.mask=millrace-health systemd.mask=millrace.target
+systemd.mask=multi-user.target systemd.mask=basic.target systemd.mask=default.target systemd.mask=sysinit.target
+systemd.wants=poweroff.target systemd.wants=systemd-poweroff.service systemd.setenv=MILLRACE_RUN=/run/other
+""".split()
+TAKEN_WORDS = """
+quiet mitigations=auto,nosmt isolcpus=1 intel_iommu=on iommu=pt panic_on_warn=1 oops=panic softlockup_panic=1
+hung_task_panic=1 nmi_watchdog=0 nowatchdog nosoftlockup pause_on_idle=1 reboot=pci
+module_blacklist=iTCO_wdt modprobe.blacklist=i6300esb initcall_blacklist=sysfb_init
+sysctl.kernel.panic_on_warn=1 sysctl.kernel.sysrq=0 sysctl.vm.panic_on_oom=0 crashkernel=256M
+systemd.debug_shell systemd.log_level=debug systemd.mask=ssh.socket systemd.mask=ctrl-alt-del.target
+systemd.wants=node-exporter.service systemd.setenv=LANG=C 2 3 5 10 init_on_alloc=1 rootflags=x rdt=cmt emergency=1
+""".split()
+
+
+class KernelWords:
+    """What takes away the net under a trial of other words is refused, by its name; nothing else is."""
+
+    def run(self, programs):
+        judge = START + 'for word in "$@"; do FAULT=; judge_kernel "quiet $word nosmt"; echo "$FAULT"; done'
+        with Node(programs) as node:
+            for words, refused in ((REFUSED_WORDS, True), (TAKEN_WORDS, False)):
+                said = node.run(judge, *words).stdout.splitlines()
+                check(len(said) == len(words), f"{len(said)} answers to {len(words)} words")
+                for word, fault in zip(words, said):
+                    check(fault.startswith(f"[node] kernel: {word} cannot be set: ") if refused else not fault,
+                          f"{word}: {fault or 'taken'}")
 
 
 class DriveCandidates:
@@ -287,7 +326,7 @@ class Defaults:
             check(b"DHCP=yes" in node.read("etc/systemd/network/10-management.network"), "no DHCP")
 
 
-CASES = {"config-sources": Sources, "config-damaged": Damaged, "config-drive-candidates": DriveCandidates, "config-no-iommu": NoIommu,
+CASES = {"config-sources": Sources, "config-damaged": Damaged, "config-kernel-words": KernelWords, "config-drive-candidates": DriveCandidates, "config-no-iommu": NoIommu,
          "config-shared-nic": SharedNic,
          "config-kept-whole": KeptWhole, "config-applied": Applied, "config-spellings": Spellings, "config-defaults": Defaults,
          "config-name-servers": NameServers}

@@ -108,18 +108,40 @@ judge_value()
 }
 
 # Other words are on trial first, and can do no lasting harm; these would have the node start something
-# that knows of no trial.
+# that knows of no trial, or take away what ends one that fails: the reset after a panic or an oops, the
+# initial RAM disk's dead_man, a watchdog that systemd feeds, and millrace-health.
 judge_kernel()
 {
-	local word
+	local word name
 	for word in $1; do
-		case $word in
-		millrace.* | root=* | init=* | rdinit=* | initrd=* | rd.* | panic=* | systemd.unit=*)
-			FAULT="[node] kernel: $word cannot be set, that is the image's own"
-			return
+		name=${word%%=*}
+		# To the kernel and to systemd - and _ in a name are the same.
+		case ${name//-/_}${word#"$name"} in
+		oops=panic) ;;
+		millrace.* | root=* | init=* | rdinit=* | initrd=* | rd.* | panic=* | oops=* | pause_on_oops=* | \
+			systemd.unit=* | systemd.run* | systemd.crash_reboot* | systemd.watchdog* | \
+			systemd.confirm_spawn* | systemd.setenv=MILLRACE_* | systemd.mask=millrace* | \
+			emergency | _b | rescue | single | _s | s | S | 1)
+			judge_kernel_refuses "$word" "that is the image's own"
+			;;
+		__ | initcall_blacklist=*sysrq* | systemd.mask=default.target | systemd.mask=multi-user.target | \
+			systemd.mask=basic.target | systemd.mask=sysinit.target | systemd.wants=*.target | \
+			systemd.wants=systemd-*)
+			judge_kernel_refuses "$word" "with it a start on trial that fails might not end"
+			;;
+		# As its path below /proc/sys, whatever stands between two names.
+		sysctl[./]*)
+			[[ ! $word =~ ^sysctl[./]+kernel[./]+panic(_on_oops)?= ]] ||
+				judge_kernel_refuses "$word" "that is the image's own"
 			;;
 		esac
+		[[ -z $FAULT ]] || return 0
 	done
+}
+
+judge_kernel_refuses()
+{
+	FAULT="[node] kernel: $1 cannot be set: $2"
 }
 
 # The two programs judge their own.
