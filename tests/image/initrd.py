@@ -1,6 +1,7 @@
 """The initial RAM disk's init, function by function, in the shell that it has there."""
 
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -8,21 +9,27 @@ import time
 from shell import ROOT, check
 
 INIT = os.path.join(ROOT, "images/initrd/init")
-# The descriptors that dead_man has; what it is told comes from TELL, a second after it began.
+# What init has in the kernel's file systems is below this folder; what dead_man is told comes from TELL.
+PLACES = re.compile(r"(?<!\w)/(sys/|proc/|run/|sysroot/|dev/kmsg)")
 DEAD_MAN = """
-HERE_S=1 SLOT=b TRIAL=3
-mkfifo fifo
-dead_man 3>sysrq 4<>fifo 5>kmsg &
+HERE_S=1 GRACE_S=1 SLOT=b TRIAL=3
+mkdir -p proc run dev sysroot/run
+ln -s ../../run/millrace-node sysroot/run/millrace-node
+KMSG
+dead_man_start
 usleep 100000
 TELL
 wait
 """
+FIFO = "1<>run/millrace-node/dead_man"
 TOLD = (
     # what it is told; whether it ends the trial; between which seconds
     ("", True, 0.8, 10),
-    ("echo kept 1<>fifo", False, 0, 10),
-    ("echo 2 1<>fifo", True, 1.8, 12),
-    ("echo 60 1<>fifo; echo kept 1<>fifo", False, 0, 10),
+    (f"echo kept {FIFO}", False, 0, 10),
+    (f"echo 2 {FIFO}", True, 1.8, 12),
+    (f"echo 60 {FIFO}; echo kept {FIFO}", False, 0, 10),
+    ("echo 1 >run/millrace-node/trial_timeout_s; dead_man_tell", True, 1.8, 12),
+    (f"echo 9 >run/millrace-node/trial_timeout_s; dead_man_tell; echo kept {FIFO}", False, 0, 10),
 )
 # name of the partition; where it is; whether its disk can be taken out
 DISKS = {
@@ -63,7 +70,7 @@ class Init:
         self.folder.cleanup()
 
     def run(self, text):
-        return subprocess.run(["bin/busybox", "sh", "-c", self.text.replace("/sys/", "sys/") + text], cwd=self.path,
+        return subprocess.run(["bin/busybox", "sh", "-c", PLACES.sub(r"\1", self.text) + text], cwd=self.path,
                               env={"PATH": os.path.join(self.path, "bin")}, stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=60)
 
@@ -76,15 +83,20 @@ class DeadMan:
     """A trial that nobody keeps is ended, at its time; one that is kept is not."""
 
     def run(self, options):
-        for tell, ends, least, most in TOLD:
+        for row in TOLD:
             with Init(options) as init:
-                began = time.monotonic()
-                done = init.run(DEAD_MAN.replace("TELL", tell))
-                took = time.monotonic() - began
-                check(done.returncode == 0 and not done.stderr, f"{tell}: {done.returncode} {done.stderr}")
-                check(init.read("sysrq") == ("b\n" if ends else ""), f"{tell}: sysrq {init.read('sysrq')!r}")
-                check(("slot b, on trial, was not kept in time" in init.read("kmsg")) == ends, f"{tell}: kmsg")
-                check(least <= took <= most, f"{tell}: after {took:.1f} s")
+                self.tell(init, *row)
+                check(("slot b, on trial, was not kept in time" in init.read("dev/kmsg")) == row[1], f"{row}: kmsg")
+        with Init(options) as init:  # the kernel's log is not to be written to
+            self.tell(init, "", True, 0.8, 10, "mkdir dev/kmsg")
+
+    def tell(self, init, tell, ends, least, most, kmsg=""):
+        began = time.monotonic()
+        done = init.run(DEAD_MAN.replace("TELL", tell).replace("KMSG", kmsg))
+        took = time.monotonic() - began
+        sysrq = init.read("proc/sysrq-trigger")
+        check(sysrq == ("b\n" if ends else ""), f"{tell}: sysrq {sysrq!r} {done.stderr}")
+        check(least <= took <= most, f"{tell}: after {took:.1f} s")
 
 
 class TwoDisks:
