@@ -281,6 +281,12 @@ class Words:
             check(tried == wanted + MARK.replace("trial=1", "trial=4"), tried)
             self.again(node)
             self.tried(node, wanted)
+        with Node(programs) as node:  # the mark of the trial, which comes last, must not be cut off
+            good(node)
+            for chars, status in ((1942, 3), (1941, 0)):
+                node.write("run/words", "x" * chars + "\n")
+                confirm(node, status, f"have {chars + 59} characters" if status else "with the next start", STEP_S="30")
+            has(node, "a", "millrace-a-3.conf", "millrace-a-4+3.conf")
 
     def again(self, node):
         """The good entry once more: neither tried nor given up, nothing happens."""

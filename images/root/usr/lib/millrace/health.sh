@@ -147,7 +147,7 @@ slot_keep()
 	esp_close
 	[[ -n $todo ]] || return 0
 	esp_mount rw || return 1
-	keep_do "$todo" || ESP_FAULT="the EFI partition cannot be written"
+	keep_do "$todo" || ESP_FAULT=${ESP_FAULT:-the EFI partition cannot be written}
 	esp_close
 	[[ -z $ESP_FAULT ]]
 }

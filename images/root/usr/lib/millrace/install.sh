@@ -82,9 +82,9 @@ slot_write()
 	write_file initrd "$ESP/millrace/$slot/initrd.img"
 	write_root "$device"
 	version=$(entry_field "$(entry_running)" version)
-	entry_text "$slot" "${HEAD[title]}" $((${version:-1} + 1)) \
-		"${HEAD[options]} millrace.slot=$slot" "$(entry_words "$(entry_running)")" |
-		entry_put "$slot" "+$(trial_starts)" || die "the EFI partition cannot be written; slot $slot is empty now"
+	entry_put "$slot" "+$(trial_starts)" < <(entry_text "$slot" "${HEAD[title]}" $((${version:-1} + 1)) \
+		"${HEAD[options]} millrace.slot=$slot" "$(entry_words "$(entry_running)")") ||
+		die "${ESP_FAULT:-the EFI partition cannot be written}; slot $slot is empty now"
 }
 
 # What the slot has now may go.

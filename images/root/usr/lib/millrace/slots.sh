@@ -14,6 +14,8 @@ ENTRIES=loader/entries
 # What else the kernel is told in a start on trial; the last that is said counts. Whatever goes wrong
 # in it shall end it, so that the boot loader counts the next.
 TRIAL_WORDS="oops=panic panic=10"
+# The kernel takes 2047 characters, some of them from the boot loader, and cuts off the rest.
+OPTIONS_CHARS=2000
 
 slots_open()
 {
@@ -148,7 +150,8 @@ entry_field()
 }
 
 # entry_put SLOT COUNT <TEXT: an entry of the slot. COUNT is such as +3, and what was on trial before
-# goes; or nothing, and all others go. Return: 1 where it could not be written; nothing goes then.
+# goes; or nothing, and all others go. Return: 1 where it could not be written, nothing goes then; or with
+# ESP_FAULT, where it would lose the mark of a trial, which comes last.
 entry_put()
 {
 	local old newest name serial=0 dir=$ESP/$ENTRIES
@@ -160,10 +163,19 @@ entry_put()
 	[[ -z $2 ]] || mapfile -t old < <(slot_entries "$1" | sed '/+/!d')
 	# Step by step: were one to fail, what is there must stay.
 	{ cat && { [[ -z $2 ]] || echo "options millrace.trial=$serial $TRIAL_WORDS"; }; } >"$dir/new" || return 1
+	[[ -z $2 ]] || options_fit "$dir/new" || return 1
 	sync -- "$dir/new" || return 1
 	mv -fT "$dir/new" "$dir/$name" || return 1
 	sync -f "$dir" || return 1
 	entries_remove "${old[@]}"
+}
+
+options_fit()
+{
+	local chars
+	chars=$(awk '$1 == "options" { sub(/^options +/, ""); n += length + 1 } END { print n - 1 }' "$1")
+	((chars <= OPTIONS_CHARS)) ||
+		{ ESP_FAULT="its kernel command line would have $chars characters, and $OPTIONS_CHARS fit" && return 1; }
 }
 
 entries_remove()
