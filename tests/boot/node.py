@@ -128,7 +128,7 @@ class Yard:
 
     def node(self, **more):
         """Of [node]."""
-        words = {"ssh_key": self.login.key(), "trial_starts": 1, **more}
+        words = {"ssh_key": self.login.key(), "trial_starts": 2, **more}
         return "\n".join(f"{key} = {word}" for key, word in words.items())
 
     def direct(self, text=None, *disks, **more):
