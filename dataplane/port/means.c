@@ -15,6 +15,11 @@ enum {
 	ADDRESS_CHARS = 12,
 	KIB_PER_MIB = 1024,
 	VENDOR_MELLANOX = 0x15b3,
+	// ConnectX-4 to those of today, and BlueField; as nic_is_shared in scripts/lib/hardware.sh.
+	CONNECTX_FIRST = 0x1013,
+	CONNECTX_LAST = 0x102f,
+	BLUEFIELD_FIRST = 0xa2d0,
+	BLUEFIELD_LAST = 0xa2df,
 };
 
 // Domain, bus, device and function, as sysfs writes them.
@@ -46,25 +51,49 @@ static const char *link_name(const char *path, char target[PATH_MAX])
 // vfio-pci and its kin, uio_pci_generic and its, and those that share the device with DPDK.
 static bool is_for_dpdk(const char *driver)
 {
-	return strstr(driver, "vfio") || strstr(driver, "uio") || strncmp(driver, "mlx", 3) == 0 ||
-	       strcmp(driver, "mana") == 0;
+	return strstr(driver, "vfio") || strstr(driver, "uio") ||
+	       strcmp(driver, "mlx5_core") == 0 || strcmp(driver, "mana") == 0;
 }
 
-// Mellanox: DPDK uses them beside the kernel's driver, and never by vfio-pci.
-static bool stays_with_kernel(const char *sysfs, const char *address)
+// Return: 0 where there is no such file.
+static unsigned int read_id(const char *sysfs, const char *address, const char *name)
 {
 	char path[PATH_MAX];
-	unsigned int vendor = 0;
+	unsigned int id = 0;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/bus/pci/devices/%s/vendor", sysfs, address);
+	snprintf(path, sizeof(path), "%s/bus/pci/devices/%s/%s", sysfs, address, name);
 	file = fopen(path, "re");
 	if (!file)
-		return false;
-	if (fscanf(file, "%x", &vendor) != 1)
-		vendor = 0;
+		return 0;
+	if (fscanf(file, "%x", &id) != 1)
+		id = 0;
 	fclose(file);
-	return vendor == VENDOR_MELLANOX;
+	return id;
+}
+
+// Mellanox: DPDK uses them beside mlx5_core and never by vfio-pci; for older ones than that driver
+// knows it has none at all.
+static int check_mellanox(
+	const char *sysfs, const char *address, const char *driver, char why[MEANS_TEXT_BYTES])
+{
+	unsigned int id = read_id(sysfs, address, "device");
+
+	if ((id < CONNECTX_FIRST || id > CONNECTX_LAST) &&
+		(id < BLUEFIELD_FIRST || id > BLUEFIELD_LAST)) {
+		snprintf(why, MEANS_TEXT_BYTES,
+			"%s is a ConnectX-3 or older, and DPDK here has no driver for it; use "
+			"[dataplane] interface, or another NIC",
+			address);
+		return -ENXIO;
+	}
+	if (strcmp(driver, "mlx5_core") == 0)
+		return 0;
+	snprintf(why, MEANS_TEXT_BYTES,
+		"%s is with %.32s, and DPDK uses it beside mlx5_core; give it back with: driverctl "
+		"unset-override %s",
+		address, *driver ? driver : "no driver", address);
+	return -EBUSY;
 }
 
 int means_check_device(const char *sysfs, const char *device, char why[MEANS_TEXT_BYTES])
@@ -87,13 +116,8 @@ int means_check_device(const char *sysfs, const char *device, char why[MEANS_TEX
 	}
 	snprintf(path, sizeof(path), "%s/bus/pci/devices/%s/driver", sysfs, address);
 	driver = link_name(path, target);
-	if (stays_with_kernel(sysfs, address) && strncmp(driver, "mlx", 3) != 0) {
-		snprintf(why, MEANS_TEXT_BYTES,
-			"%.*s is with %.32s, and DPDK uses it beside mlx5_core; give it back with: "
-			"driverctl unset-override %.*s",
-			chars, device, *driver ? driver : "no driver", chars, device);
-		return -EBUSY;
-	}
+	if (read_id(sysfs, address, "vendor") == VENDOR_MELLANOX)
+		return check_mellanox(sysfs, address, driver, why);
 	if (is_for_dpdk(driver))
 		return 0;
 	if (*driver) {
@@ -107,7 +131,8 @@ int means_check_device(const char *sysfs, const char *device, char why[MEANS_TEX
 	if (access(path, F_OK) < 0)
 		snprintf(why, MEANS_TEXT_BYTES,
 			"no IOMMU looks after %.*s, and vfio-pci needs one; enable VT-d or AMD-Vi "
-			"in the firmware setup and boot with intel_iommu=on",
+			"in the firmware setup and boot with iommu=pt, on Intel with "
+			"intel_iommu=on too",
 			chars, device);
 	else
 		snprintf(why, MEANS_TEXT_BYTES,

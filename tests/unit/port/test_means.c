@@ -92,9 +92,12 @@ static void device(void **state)
 		{ "uio_pci_generic", 0, NULL },
 		{ "igb_uio", 0, NULL },
 		{ "mlx5_core", 0, NULL },
+		{ "mana", 0, NULL },
+		{ "mlx4_core", -EBUSY, "in use by the kernel (mlx4_core)" },
 		{ "igb", -EBUSY, "in use by the kernel (igb)" },
 		{ "virtio-pci", -EBUSY, "driverctl set-override " NIC " vfio-pci" },
 		{ "", -ENXIO, "no IOMMU" },
+		{ "", -ENXIO, "boot with iommu=pt, on Intel with intel_iommu=on too" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -112,16 +115,38 @@ static void device(void **state)
 // A ConnectX is used beside the kernel's driver.
 static void shared(void **state)
 {
-	static const char *wrong[] = { "vfio-pci", "uio_pci_generic", "" };
+	static const char *ids[] = { "0x1013", "0x1017", "0x102f", "0xa2d0", "0xa2df" };
+	static const char *wrong[] = { "vfio-pci", "uio_pci_generic", "mlx4_core", "" };
 
 	put("bus/pci/devices/" NIC "/vendor", "0x15b3\n");
-	bind("mlx5_core");
-	assert_int_equal(means_check_device(sysfs, NIC, why), 0);
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		put("bus/pci/devices/" NIC "/device", ids[i]);
+		bind("mlx5_core");
+		assert_int_equal(means_check_device(sysfs, NIC, why), 0);
+	}
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		bind(wrong[i]);
 		assert_int_equal(means_check_device(sysfs, NIC, why), -EBUSY);
 		assert_non_null(strstr(why, *wrong[i] ? wrong[i] : "no driver"));
 		assert_non_null(strstr(why, "driverctl unset-override " NIC));
+	}
+}
+
+// For one before them there is no driver, whoever has it.
+static void too_old(void **state)
+{
+	static const char *ids[] = { "0x1003", "0x1007", "0x1012", "0x1030", "0xa2cf", "0xa2e0" };
+	static const char *drivers[] = { "mlx4_core", "mlx5_core", "vfio-pci", "" };
+
+	put("bus/pci/devices/" NIC "/vendor", "0x15b3\n");
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		put("bus/pci/devices/" NIC "/device", ids[i]);
+		for (size_t j = 0; j < sizeof(drivers) / sizeof(drivers[0]); j++) {
+			bind(drivers[j]);
+			assert_int_equal(means_check_device(sysfs, NIC, why), -ENXIO);
+			assert_non_null(strstr(why, NIC " is a ConnectX-3 or older"));
+			assert_non_null(strstr(why, "[dataplane] interface"));
+		}
 	}
 }
 
@@ -164,6 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(device, setup, teardown),
 		cmocka_unit_test_setup_teardown(shared, setup, teardown),
+		cmocka_unit_test_setup_teardown(too_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(capitals, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_devices, setup, teardown),
 		cmocka_unit_test_setup_teardown(pages, setup, teardown),
