@@ -92,12 +92,12 @@ nic_dir()
 
 nic_list()
 {
-	local dir found=()
+	local dir nics=()
 	for dir in "$SYSFS/bus/pci/devices"/*; do
 		[[ ! -e $dir/class || $(<"$dir/class") != 0x02* ]] ||
-			found+=("${dir##*/} ($(nic_driver "${dir##*/}") $(nic_interfaces "${dir##*/}" | xargs))")
+			nics+=("${dir##*/} ($(nic_driver "${dir##*/}") $(nic_interfaces "${dir##*/}" | xargs))")
 	done
-	((${#found[@]} > 0)) && printf '%s\n' "${found[@]}" | sed 's/ )/)/' | paste -sd ' '
+	((${#nics[@]} > 0)) && printf '%s\n' "${nics[@]}" | sed 's/ )/)/' | paste -sd ' '
 }
 
 nic_driver()
@@ -198,13 +198,36 @@ iommu_state()
 	fi
 }
 
+# Whose it is, or would be: by the firmware's table, without one by the CPU. Nothing where that is unknown.
+iommu_maker()
+{
+	if [[ -e $SYSFS/firmware/acpi/tables/DMAR ]]; then
+		echo Intel
+	elif [[ -e $SYSFS/firmware/acpi/tables/IVRS ]]; then
+		echo AMD
+	else
+		sed -n 's/^vendor_id.*GenuineIntel$/Intel/p; s/^vendor_id.*\(AuthenticAMD\|HygonGenuine\)$/AMD/p' \
+			"$PROCFS/cpuinfo" 2>/dev/null | head -n 1
+	fi
+}
+
+# What the firmware setup calls it.
+iommu_name()
+{
+	case $(iommu_maker) in
+	Intel) echo VT-d ;;
+	AMD) echo "AMD-Vi (IOMMU)" ;;
+	*) echo "VT-d or AMD-Vi" ;;
+	esac
+}
+
 # What makes the kernel use the one that is there. AMD's it uses unless it is told not to.
 iommu_words()
 {
-	if [[ -e $SYSFS/firmware/acpi/tables/DMAR ]]; then
-		echo "intel_iommu=on iommu=pt"
-	else
+	if [[ $(iommu_maker) == AMD ]]; then
 		echo "iommu=pt, and without amd_iommu=off and iommu=off"
+	else
+		echo "intel_iommu=on iommu=pt"
 	fi
 }
 

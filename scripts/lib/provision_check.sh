@@ -57,7 +57,7 @@ check_nic()
 	[[ $(nic_driver "$NIC") == vfio-pci ]] || check_nic_free
 	[[ -z $NIC_STAYS ]] || { check_nic_shared && return; }
 	[[ $(iommu_state) != none ]] ||
-		die "no IOMMU: vfio-pci needs one; enable VT-d or AMD-Vi in the firmware setup, or" \
+		die "no IOMMU: vfio-pci needs one; enable $(iommu_name) in the firmware setup, or" \
 			"leave $NIC to the kernel and use --interface"
 	check_nic_group
 }

@@ -81,10 +81,13 @@ def remove(system, path):
     subprocess.run(["rm", "-r", os.path.join(system.machine.sys, path)], check=True)
 
 
-def no_iommu(system, firmware):
+def no_iommu(system, table, maker=""):
+    """The kernel uses none; whether the firmware has one says its table, and whose the CPU is, maker."""
     remove(system, "kernel/iommu_groups")
-    if firmware:
-        system.machine.put("firmware/acpi/tables/DMAR", "")
+    if table:
+        system.machine.put(f"firmware/acpi/tables/{table}", "")
+    if maker:
+        system.machine.tell("cpuinfo", 2 * f"vendor_id\t: {maker}\nflags\t\t: {FLAGS}\n")
 
 
 def shared(system):
@@ -104,7 +107,7 @@ def no_library(system):
 
 # Checks that a fault of one of them touches too: two such faults are not made in one system.
 TOUCHED = {
-    "cpu": {"clock"}, "cores": {"governor"}, "certificate": {"configuration"},
+    "cpu": {"clock"}, "iommu": {"cpu"}, "cores": {"governor"}, "certificate": {"configuration"},
     "nic": {"iommu", "cores", "memlock", "bpf", "tun"}, "bpf": {"nic", "tun", "iommu", "cores", "memlock"},
     "dpdk": {"nic", "iommu", "tun"}, "abi": {"programs", "configuration"}, "programs": {"abi", "configuration"},
     "http-port": {"net"}, "media-port": {"net"}, "ingest-ports": {"net"},
@@ -119,8 +122,13 @@ FAULTS = (
      "no AVX", "-cpu host"),
     (lambda s: conf(s, "dataplane", memory_mib="1024"), "hugepages", "wrong", "1024 MiB are wanted",
      "scripts/provision --hugepages 512"),
-    (lambda s: no_iommu(s, True), "iommu", "wrong", "does not use it", "intel_iommu=on"),
-    (lambda s: no_iommu(s, False), "iommu", "wrong", "none", "VT-d"),
+    (lambda s: no_iommu(s, "DMAR"), "iommu", "wrong", "does not use it", "intel_iommu=on"),
+    (lambda s: no_iommu(s, "IVRS"), "iommu", "wrong", "does not use it",
+     "enable AMD-Vi (IOMMU) in the firmware setup, and start the kernel with iommu=pt, and without amd_iommu=off"),
+    (lambda s: no_iommu(s, None, "GenuineIntel"), "iommu", "wrong", "none",
+     "enable VT-d in the firmware setup, and start the kernel with intel_iommu=on"),
+    (lambda s: no_iommu(s, None, "AuthenticAMD"), "iommu", "wrong", "none",
+     "enable AMD-Vi (IOMMU) in the firmware setup, and start the kernel with iommu=pt"),
     (lambda s: s.machine.bind(NIC, "igb"), "nic", "wrong", "with igb",
      f"driverctl set-override {NIC} vfio-pci"),
     (lambda s: s.machine.bind(NIC, "uio_pci_generic"), "nic", "warn", "may not open",
@@ -129,10 +137,11 @@ FAULTS = (
      f"driverctl unset-override {NIC}"),
     (lambda s: (s.machine.connectx(NIC), s.machine.bind(NIC, "mlx5_core")), "nic", "wrong",
      "lacks its driver", "librte-net-mlx5-23"),
-    (lambda s: (shared(s), no_iommu(s, True)), "nic", "ok", "shared with mlx5_core", ""),
-    (lambda s: (shared(s), no_iommu(s, True)), "iommu", "ok", "not needed", ""),
+    (lambda s: (shared(s), no_iommu(s, "DMAR")), "nic", "ok", "shared with mlx5_core", ""),
+    (lambda s: (shared(s), no_iommu(s, "DMAR")), "iommu", "ok", "not needed", ""),
     (lambda s: (s.machine.connectx(NIC, "0x1003"), s.machine.bind(NIC, "mlx4_core")), "nic", "wrong",
      "ConnectX-3", "[dataplane] interface"),
+    (lambda s: s.machine.connectx(NIC, "0x1003"), "nic", "wrong", "ConnectX-3", "[dataplane] interface"),
     (lambda s: os.unlink(s.at(f"etc/driverctl.d/pci-{NIC}")), "nic", "warn", "next restart",
      "driverctl set-override"),
     (lambda s: conf(s, "dataplane", device="0000:09:00.0"), "nic", "wrong", "no PCI device", "lspci"),
