@@ -39,14 +39,32 @@ DISKS = {
     "sdb2": ("pci0000:00/ata1/block/sdb", 1),
 }
 CHOICES = (
-    # the disks that are there; which one is used
-    ("vda2", "/dev/vda2"),
-    ("sda2", "/dev/sda2"),
-    ("sda2 vda2", "/dev/vda2"),
-    ("sda2 sdb2 vdb2", "/dev/vdb2"),
-    ("vda2 vdb2", None),
-    ("sda2 sdb2", None),
+    # the disks that are there; those that come while init looks on; whether it does; which is used, and when
+    ("vda2", "", False, "/dev/vda2 after 0 s"),
+    ("sda2", "", True, "/dev/sda2 after 4 s"),
+    ("sda2", "vda2", True, "/dev/vda2 after 3 s"),
+    ("sda2 sdb2", "vdb2", True, "/dev/vdb2 after 3 s"),
+    ("vda2", "sda2", False, "/dev/vda2 after 0 s"),
+    ("", "vda2", False, "/dev/vda2 after 3 s"),
+    ("", "sda2", True, "/dev/sda2 after 7 s"),
+    ("sda2 vda2", "", False, "/dev/vda2 after 0 s"),
+    ("sda2 sdb2 vdb2", "", False, "/dev/vdb2 after 0 s"),
+    ("vda2 vdb2", "", False, "failed: more than one disk holds the image (vda2 vdb2): take out all but one"),
+    ("sda2 sdb2", "", True, "failed: more than one disk holds the image (sda2 sdb2): take out all but one"),
+    ("", "", False, "failed: no partition millrace-root-a after 4 s"),
 )
+# Drivers of later disks are loaded at the third look; each takes a second by this clock.
+FIND = """
+say() { echo "$*"; }
+fail() { echo "failed: $*"; exit 1; }
+usleep() { :; }
+uptime_s() { echo $LOOKS; }
+load_drivers() { LOOKS=$((LOOKS + 1)); [ $LOOKS != 3 ] || mv later/* sys/class/block/; }
+SLOT=a LOOKS=0 WAIT_S=4 STICK_WAIT_S=4
+find_root
+echo "$DEVICE after $LOOKS s"
+"""
+LOOKING = "looking 4 s for a disk that stays: only what can be taken out holds the image: "
 
 
 class Init:
@@ -100,21 +118,30 @@ class DeadMan:
 
 
 class TwoDisks:
-    """Of several disks that hold the image, the one that is no stick; or none."""
+    """Of several disks that hold the image, the one that is no stick, also where it comes later; or none."""
 
     def run(self, options):
-        for disks, used in CHOICES:
-            with Init(options) as init:
-                self.plug(init.path, disks.split())
-                done = init.run("fail() { echo \"failed: $*\"; exit 1; }; SLOT=a; find_root; echo $DEVICE")
-                said = done.stdout.strip()
-                if used:
-                    check(said == used, f"{disks}: {said} {done.stderr}")
-                else:
-                    check(f"more than one disk holds the image ({disks})" in said, f"{disks}: {said} {done.stderr}")
+        for choice in CHOICES:
+            self.choose(options, *choice)
+        with Init(options) as init:
+            before, said, after = self.uptime(), int(init.run("uptime_s").stdout), self.uptime()
+            check(before <= said <= after, f"uptime {said}, not {before} to {after}")
 
-    def plug(self, path, names):
-        os.makedirs(os.path.join(path, "sys/class/block"))
+    def uptime(self):
+        with open("/proc/uptime") as file:
+            return int(file.read().partition(".")[0])
+
+    def choose(self, options, disks, later, looks_on, used):
+        with Init(options) as init:
+            self.plug(init.path, disks.split(), "sys/class/block")
+            self.plug(init.path, later.split(), "later")
+            done = init.run(FIND)
+            expected = [LOOKING + (disks or later)] if looks_on else []
+            check(done.stdout.splitlines() == [*expected, used],
+                  f"{disks}, later {later}: {done.stdout} {done.stderr}")
+
+    def plug(self, path, names, where):
+        os.makedirs(os.path.join(path, where))
         for name in names:
             place, removable = DISKS[name]
             disk = os.path.join(path, "sys/devices", place)
@@ -123,7 +150,7 @@ class TwoDisks:
                 file.write(f"{removable}\n")
             with open(os.path.join(disk, name, "uevent"), "w") as file:
                 file.write(f"DEVNAME={name}\nPARTNAME=millrace-root-a\n")
-            os.symlink(os.path.join(disk, name), os.path.join(path, "sys/class/block", name))
+            os.symlink(os.path.join(disk, name), os.path.join(path, where, name))
 
 
 CASES = {"trial-dead-man": DeadMan, "two-disks": TwoDisks}
