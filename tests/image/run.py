@@ -22,12 +22,13 @@ import health
 import initrd
 import recipe
 import slots
+import state
 from results import report
 from shell import ROOT, Failure
 
 # What takes root, packages, and the image that was built.
 BUILT = {**built.CASES, **initrd.CASES, **recipe.CASES}
-CASES = {**config.CASES, **slots.CASES, **health.CASES, **BUILT}
+CASES = {**config.CASES, **slots.CASES, **health.CASES, **state.CASES, **BUILT}
 
 
 def run_case(name, options):

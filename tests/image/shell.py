@@ -47,11 +47,11 @@ def check(truth, text):
 
 
 class Node:
-    """A node's files below a folder of its own."""
+    """A node's files below a folder of its own, in home."""
 
-    def __init__(self, programs):
-        # On a disk: what was written is read back past the kernel's memory.
-        self.folder = tempfile.TemporaryDirectory(prefix="millrace-image-", dir="/var/tmp")
+    # On a disk: what was written is read back past the kernel's memory.
+    def __init__(self, programs, home="/var/tmp"):
+        self.folder = tempfile.TemporaryDirectory(prefix="millrace-image-", dir=home)
         self.path = self.folder.name
         self.programs = programs
         self.machine = Machine(self.at("machine"))

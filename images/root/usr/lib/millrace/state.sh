@@ -44,11 +44,15 @@ state_mount()
 		(($? < 4)) || return 1
 	fi
 	mount -t ext4 -o noatime,nosuid,nodev "$1" "$STATE" 2>/dev/null || return 1
-	[[ -z $STATE_GREW ]] || resize2fs "$1" >/dev/null 2>&1 || say "the state partition $1 could not grow"
+	state_fill "$1"
 }
 
-# The image leaves it small; it gets what the disk has behind it.
-STATE_GREW=
+# Less than 8 MiB more, in sectors, is not worth it.
+STATE_WORTH=16384
+
+# The image leaves it small; it gets what the disk has behind it. Where the power fails in between, the
+# kernel finds the table as it was or as it shall be at the next start, and state_fill makes up for the
+# rest.
 state_grow()
 {
 	local name=${1##*/} dir disk number end size
@@ -57,15 +61,20 @@ state_grow()
 	number=$(<"$dir/partition")
 	end=$(($(<"$dir/start") + $(<"$dir/size")))
 	size=$(<"$SYSFS/class/block/$disk/size")
-	# Less than 8 MiB more is not worth it.
-	((size - end > 16384 + 34)) || return 0
+	((size - end > STATE_WORTH + 34)) || return 0
 	sfdisk -q --no-reread --no-tell-kernel --relocate gpt-bak-std "$DEV/$disk" >/dev/null 2>&1
-	if echo ', +' | sfdisk -q --no-reread --no-tell-kernel -N "$number" "$DEV/$disk" >/dev/null 2>&1 &&
-		partx -u --nr "$number" "$DEV/$disk" 2>/dev/null; then
-		STATE_GREW=yes
-	else
-		say "the state partition $1 could not grow"
-	fi
+	{ echo ', +' | sfdisk -q --no-reread --no-tell-kernel -N "$number" "$DEV/$disk" >/dev/null 2>&1 &&
+		partx -u --nr "$number" "$DEV/$disk" 2>/dev/null; } || say "the state partition $1 could not grow"
+}
+
+# The file system takes what the partition has, whenever that grew. Its superblock says how much it has.
+state_fill()
+{
+	local count=0 size=0
+	{ read -r count && read -r size; } < <(dumpe2fs -h "$1" 2>/dev/null |
+		sed -n 's/^Block \(count\|size\): *\([0-9]*\)$/\2/p')
+	(($(<"$SYSFS/class/block/${1##*/}/size") - count * (size / 512) > STATE_WORTH)) || return 0
+	resize2fs "$1" >/dev/null 2>&1 || say "the state partition $1 could not grow"
 }
 
 # state_bind NAME PATH MODE OWNER: PATH is kept.
