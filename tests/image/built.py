@@ -234,8 +234,7 @@ class Units:
     """systemd finds no fault in the units as they stand in the image, and a fault in ours it would find."""
 
     OURS = ("lib/systemd/system/millrace-health.service", "lib/systemd/system/millrace-keys.service",
-            "lib/systemd/system/millrace-dns.service", "lib/systemd/system/millrace-dns.path",
-            "etc/systemd/system/ssh.service.d/keys.conf")
+            "lib/systemd/system/millrace-dns.service", "etc/systemd/system/ssh.service.d/keys.conf")
 
     def run(self, options):
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:

@@ -3,6 +3,9 @@
 import hashlib
 import os
 import shutil
+import signal
+import subprocess
+import time
 
 from shell import LIB, START, Node, check
 
@@ -288,10 +291,26 @@ class Spellings:
                 check(pages == "181", f"{pages} huge pages for 0290 MiB")
 
 
+LEARNED = (
+    # what networkd has learned; what becomes of it
+    ("DNS=192.0.2.53 fe80::53%eth0 2001:db8::53 192.0.2.54\n",
+     "nameserver 192.0.2.53\nnameserver fe80::53%eth0\nnameserver 2001:db8::53\n"),
+    ("DNS=192.0.2.53;id $(id) ../x 192.0.2.55\n", "nameserver 192.0.2.55\n"),
+    ("DNS=\n", ""),
+    ("DNS=192.0.2.54\n", "nameserver 192.0.2.54\n"),
+    ("", ""),
+)
+# Where it is there, networkd learns what is in later, between what is read and what is written.
+LATER = """() {
+	[[ ! -e $HERE/later ]] || command mv "$HERE/later" "$MILLRACE_NETIF/state"
+	command mv "$@"
+}"""
+
+
 class NameServers:
     """Those that the configuration names; without any, those that the network gives, as it gives them."""
 
-    WANT = "etc/systemd/system/systemd-networkd.service.wants/millrace-dns.path"
+    WANT = "etc/systemd/system/systemd-networkd.service.wants/millrace-dns.service"
 
     def run(self, programs):
         with Node(programs) as node:
@@ -299,18 +318,42 @@ class NameServers:
             node.run(APPLY)
             check(node.read("etc/resolv.conf") == b"nameserver 198.51.100.3\nnameserver 2001:db8::3\n", "configured")
             check(not os.path.lexists(node.at(self.WANT)), "the network's are taken, too")
-        with Node(programs) as node:
+        # In memory, as on the node: elsewhere tail may look once a second.
+        with Node(programs, "/dev/shm") as node:
             node.run(APPLY)
             check(os.path.lexists(node.at(self.WANT)), "nothing waits for the network's")
-            for line, expected in (
-                    ("DNS=192.0.2.53 fe80::53%eth0 2001:db8::53 192.0.2.54\n",
-                     "nameserver 192.0.2.53\nnameserver fe80::53%eth0\nnameserver 2001:db8::53\n"),
-                    ("DNS=192.0.2.53;id $(id) ../x 192.0.2.55\n", "nameserver 192.0.2.55\n"),
-                    ("DNS=\n", ""), ("", "")):
-                node.write("netif/state", f"# private\nOPER_STATE=routable\n{line}NTP=192.0.2.123\n")
-                done = node.run(f"{LIB}/dns", MILLRACE_NETIF=node.at("netif"))
+            self.learn(node, LEARNED[0][0])
+            environment = node.environment(MILLRACE_NETIF=node.at("netif"), **{"BASH_FUNC_mv%%": LATER})
+            with subprocess.Popen([f"{LIB}/dns"], env=environment, start_new_session=True) as running:
+                try:
+                    self.check_follows(node)
+                finally:
+                    os.killpg(running.pid, signal.SIGTERM)
+
+    def check_follows(self, node):
+        self.await_servers(node, LEARNED[0][1])
+        for line, expected in LEARNED[1:]:
+            self.learn(node, line)
+            self.await_servers(node, expected)
+        node.write("later", "DNS=192.0.2.57\n")
+        self.learn(node, "DNS=192.0.2.56\n")
+        self.await_servers(node, "nameserver 192.0.2.57\n")
+        for number in range(1, 201):
+            self.learn(node, f"DNS=192.0.2.{number}\n")
+        self.await_servers(node, "nameserver 192.0.2.200\n")
+
+    def learn(self, node, line):
+        """As networkd does it: another file in the place of the one before."""
+        node.write("netif/state.new", f"# private\nOPER_STATE=routable\n{line}NTP=192.0.2.123\n")
+        os.rename(node.at("netif/state.new"), node.at("netif/state"))
+
+    def await_servers(self, node, expected):
+        until, found = time.monotonic() + 30, None
+        while found != expected:
+            check(time.monotonic() < until, f"resolv.conf: {found!r}, not {expected!r}")
+            time.sleep(0.02)
+            if os.path.exists(node.at("etc/resolv.conf")):
                 found = node.read("etc/resolv.conf").decode()
-                check(found == expected, f"{line!r}: {found!r} {done.stderr}")
 
 
 class Defaults:

@@ -78,12 +78,15 @@ class Node:
         with open(self.at(path), "rb") as file:
             return file.read()
 
-    def run(self, text, *arguments, **variables):
+    def environment(self, **variables):
         environment = {"PATH": f"{self.programs}:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C",
                        "HERE": self.path, "MILLRACE_SYSFS": self.at("machine/sys"),
                        "MILLRACE_PROCFS": self.at("machine/proc")}
         for name in ("etc", "var", "state", "run", "dev"):
             environment[f"MILLRACE_{name.upper()}"] = self.at(name)
         environment.update(variables)
-        return subprocess.run(["bash", "-c", text, "node", *arguments], env=environment, text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        return environment
+
+    def run(self, text, *arguments, **variables):
+        return subprocess.run(["bash", "-c", text, "node", *arguments], text=True,
+                              env=self.environment(**variables), stdin=subprocess.DEVNULL, capture_output=True, timeout=60)

@@ -74,7 +74,7 @@ apply_network()
 	if [[ -n ${NODE[dns]:-} ]]; then
 		for mr in ${NODE[dns]//,/ }; do echo "nameserver $mr"; done | put resolv.conf 0644
 	else
-		unit_want millrace-dns.path systemd-networkd.service
+		unit_want millrace-dns.service systemd-networkd.service
 	fi
 }
 
