@@ -67,6 +67,7 @@ static void send_to_viewer(
 
 	if (n == 0)
 		return;
+	// A viewer who has not begun waits on.
 	if (unlikely(!sealing_has_room(w, s, n))) {
 		no_room(w, l, n);
 		return;

@@ -2,6 +2,8 @@
 
 #include <rte_cycles.h>
 
+static_assert((int)SEAL_BATCH <= (int)SRTP_OP_PACKETS_MAX, "one op may be all of a batch");
+
 static_assert(WORKER_PAYLOAD_OFF >= (int)PEER_HDR_ROOM_BYTES, "headers stand before the payload");
 
 static_assert(
@@ -68,7 +70,7 @@ static inline uint16_t add_alike(struct sealing *s, const struct peer_leg *l,
 	const struct stamp t = stamp_make(l, payload_bytes);
 	// As m->buf_addr says, but without waiting for m to come from the cache.
 	const size_t frame_at = sizeof(struct rte_mbuf) + sizeof(struct packet) +
-				WORKER_PAYLOAD_OFF - (t.bytes - payload_bytes - l->tag_bytes);
+				WORKER_PAYLOAD_OFF - (l->form.hdr_bytes + l->rtp_hdr_bytes);
 	struct rte_mbuf *const *out = s->out + s->n;
 	uint8_t **pkts = s->pkts + s->n;
 	uint16_t i;
@@ -131,17 +133,21 @@ static uint16_t undo_refused(struct worker *w, struct sealing *s, const int *sta
 	return n;
 }
 
-static void put_sums(struct sealing *s)
+// status: of the packets; of one that was refused there is nothing to sum.
+static void put_sums(struct sealing *s, const int *status)
 {
-	struct rte_mbuf **m = s->out;
+	uint16_t at = 0;
 
 	for (uint16_t op = 0; op < s->n_ops; op++) {
 		const struct frame_form *form = &s->legs[op]->form;
 
-		for (uint16_t i = 0; i < s->ops[op].n; i++, m++)
-			if (form->checksum == FRAME_CHECKSUM_SOFTWARE)
-				frame_put_sum(form, rte_pktmbuf_mtod(*m, uint8_t *),
-					(uint16_t)((*m)->data_len - form->hdr_bytes));
+		for (uint16_t i = 0; i < s->ops[op].n; i++, at++) {
+			struct rte_mbuf *m = s->out[at];
+
+			if (form->checksum == FRAME_CHECKSUM_SOFTWARE && status[at] == 0)
+				frame_put_sum(form, rte_pktmbuf_mtod(m, uint8_t *),
+					(uint16_t)(m->data_len - form->hdr_bytes));
+		}
 	}
 }
 
@@ -172,7 +178,7 @@ void sealing_flush(struct worker *w, struct sealing *s)
 	w->counters->seal_cycles += rte_rdtsc() - from;
 	w->counters->sealed_packets += n_sealed;
 	if (s->sums)
-		put_sums(s);
+		put_sums(s, status);
 	if (unlikely(n_sealed < s->n))
 		s->n = undo_refused(w, s, status);
 	give_to_port(w, s, n_used);

@@ -62,8 +62,9 @@ static inline void sealing_add_one(struct sealing *s, const struct peer_leg *l,
 // for it ahead is taken back.
 void sealing_flush(struct worker *, struct sealing *);
 
-// Fill up with mbufs, as many as a batch takes; what has gathered is flushed before.
-// Return: whether there are any.
+// Fill up with mbufs, as many as a batch takes; what has gathered is flushed before, so a batch is
+// as many whole runs as fit.
+// Return: whether it is full; where not, what it had is there still.
 bool sealing_refill(struct worker *, struct sealing *);
 
 // An mbuf for one more, for who sends few, and keeps the payloads until he has it flushed.

@@ -265,10 +265,8 @@ struct ahead {
 	unsigned int packets;
 };
 
-// The compiler's own -O2 leaves it a loop of three instructions a line.
 static inline void fetch(const void *at, size_t bytes)
 {
-#pragma GCC unroll 32
 	for (size_t off = 0; off < bytes; off += FAST_LINE_BYTES)
 		__builtin_prefetch((const char *)at + off, 0, 3);
 }
@@ -335,7 +333,9 @@ static unsigned int seal_burst(
 	fetch_keys(&ahead, ops, n_ops, FAST_AHEAD_PACKETS);
 	prepare(b, ops, n_ops, status);
 	for (unsigned int i = 0; i < n_ops; i++) {
-		fetch_keys(&ahead, ops, n_ops, at + FAST_AHEAD_PACKETS);
+		// The next op's at least, however many packets this one has.
+		fetch_keys(&ahead, ops, n_ops,
+			at + (ops[i].n < FAST_AHEAD_PACKETS ? FAST_AHEAD_PACKETS : ops[i].n + 1u));
 		if (srtp_is_gcm(fast_session_of(ops[i].session)->profile))
 			n_sealed += gcm_seal_op(e->mgr, &ops[i], b->iv + at, status + at);
 		else
@@ -352,8 +352,11 @@ static unsigned int burst_length(
 	unsigned int n;
 
 	*n_packets = 0;
-	for (n = 0; n < n_ops && *n_packets + ops[n].n <= FAST_BURST_MAX; n++)
+	for (n = 0; n < n_ops && *n_packets + ops[n].n <= FAST_BURST_MAX; n++) {
+		assert(ops[n].n > 0);
 		*n_packets += ops[n].n;
+	}
+	assert(n > 0);
 	return n;
 }
 

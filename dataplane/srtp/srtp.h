@@ -26,7 +26,7 @@ struct srtp_session;
 // A payload that is sealed, the same for all viewers.
 struct srtp_text {
 	const uint8_t *payload; // plaintext, read only
-	uint64_t seq;		// of the stream; all of its viewers' indices are so far from it
+	uint64_t seq;		// of the stream, or an index itself: with the op's index_shift
 	uint16_t payload_bytes;
 };
 
@@ -77,9 +77,9 @@ size_t srtp_engine_shared_bytes(const struct srtp_engine *);
 // is kept. A packet grows by its profile's tag_bytes; the room must be there.
 // The same (key, index) must never come with another plaintext; the same with the same is a resend.
 // status: per packet, in the order of the ops, 0 or -errno: -EMSGSIZE a header below 12 bytes or a
-// packet above a datagram, -EIO
-//         the engine failed. The libsrtp2 engine also: -ESTALE an index 32704 or more behind the
-//         highest, -ENOBUFS more than 8 SSRCs sent, -EINVAL hdr_bytes is not what the header says.
+//         packet above a datagram, -EIO the engine failed. The libsrtp2 engine also: -ESTALE an
+//         index 32704 or more behind the highest, -ENOBUFS more than 8 SSRCs sent, -EINVAL
+//         hdr_bytes is not what the header says.
 // Return: how many packets were sealed; on return none is in flight.
 // Source: RFC 3711 3.3, 4.1.1, 4.2; RFC 7714 8.1, 8.2.
 unsigned int srtp_seal_rtp(

@@ -189,7 +189,8 @@ void report_ratio(const struct ratio *r)
 {
 	if (r->rounds == 0)
 		return;
-	printf("  floor: %.1f ns (%.0f cycles) a packet, %.3f Mpps; fan-out: %.1f ns; ratio %.3f "
+	printf("  floor: %.1f ns (%.0f cycles) a packet and core, %.3f Mpps in all; fan-out: %.1f "
+	       "ns; ratio %.3f "
 	       "(median of %u round%s)\n",
 		r->floor.ns_per_packet, r->floor.cycles_per_packet, r->floor.mpps, r->fan_ns,
 		r->ratio, r->rounds, r->rounds == 1 ? "" : "s");

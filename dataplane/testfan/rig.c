@@ -376,7 +376,7 @@ int rig_floor(
 {
 	const uint16_t n = rig->ports.n_workers;
 	struct floor_call calls[REGION_MAX_WORKERS];
-	struct floor_result mean = { 0 };
+	struct floor_result all = { 0 };
 	int rc = 0;
 
 	if (rig->running)
@@ -397,11 +397,11 @@ int rig_floor(
 			rc = calls[w].rc;
 			continue;
 		}
-		mean.ns_per_packet += calls[w].result.ns_per_packet / n;
-		mean.cycles_per_packet += calls[w].result.cycles_per_packet / n;
-		mean.mpps += calls[w].result.mpps;
+		all.ns_per_packet += calls[w].result.ns_per_packet / n;
+		all.cycles_per_packet += calls[w].result.cycles_per_packet / n;
+		all.mpps += calls[w].result.mpps;
 	}
 	if (rc == 0)
-		*out = mean;
+		*out = all;
 	return rc;
 }

@@ -34,9 +34,10 @@ def _point(**changes):
 
 
 # A line: name, what is asked, "least" or "most", and how it is measured.
-#   ratio: packets/s of one point over the other's, in turns; cipher: the bare cipher's beside it,
-#   as what the machine lets one reach. single: a member of one run's JSON,
-#   which with --floor or --toll takes turns itself. seconds: of each turn, in place of the usual.
+#   ratio: packets/s of one point over the other's, in turns.
+#   cipher: the bare cipher's ratio beside it, as what the machine lets one reach.
+#   single: a member of one run's JSON, which with --floor or --toll takes turns itself.
+#   seconds: of each turn, in place of the usual.
 SHOWS = (
     {"what": "AES-128-GCM, 1200 bytes, 5000 peers: fan-out over bare-cipher floor", "asked": 0.85,
      "sense": "least", "single": _point(), "options": ["--floor", "--rounds=3"],

@@ -10,6 +10,7 @@
 enum {
 	TOO_LONG = 65500, // no datagram holds it with header and tag
 	N_PACKETS = 5,
+	ROW = 24, // twice in a batch, and some left
 };
 
 static const uint8_t plain_bytes[1200] = "what all viewers see";
@@ -182,6 +183,62 @@ static void an_empty_pool_ends_a_batch(void **state)
 	kit_forget_sent(0);
 }
 
+// A run of so many does not fill a batch: what is left of its mbufs is used by the next, whether or
+// not more can be had.
+static void add_row(struct sealing *s, struct peer_leg *l, uint64_t first)
+{
+	static struct srtp_text texts[ROW];
+	static struct face faces[ROW];
+
+	for (uint64_t i = 0; i < ROW; i++)
+		texts[i] = (struct srtp_text){
+			.payload = plain_bytes, .seq = first + i, .payload_bytes = 100
+		};
+	sealing_add(s, l, texts, faces, 0, ROW);
+}
+
+static void expect_rows(const struct peer_leg *l, uint64_t n)
+{
+	uint8_t pkt[KIT_PKT_BYTES];
+	struct net_addr to;
+
+	for (uint64_t i = 0; i < n; i++) {
+		assert_int_equal(kit_sent(0, &to, pkt), l->rtp_hdr_bytes + 100 + l->tag_bytes);
+		assert_int_equal(pkt[2] << 8 | pkt[3], 1000 + i);
+	}
+	assert_int_equal(kit_sent_count(0), 0);
+}
+
+static void what_is_left_of_a_batch_is_used(void **state)
+{
+	struct peer_leg *l = &make_peer(SRTP_PROFILE_GCM128)->legs[LEG_VIDEO];
+	struct rte_mempool *pool = worker()->share->pool;
+	unsigned int n_before = rte_mempool_avail_count(pool), n_all = 0;
+	struct rte_mbuf **all = calloc(pool->size, sizeof(*all));
+	struct sealing s;
+
+	assert_non_null(all);
+	sealing_begin(&s);
+	for (uint64_t i = 0; i < 3; i++) {
+		assert_true(sealing_has_room(worker(), &s, ROW));
+		add_row(&s, l, 1000 + i * ROW);
+	}
+	assert_int_equal(s.n, ROW); // the third began another batch
+	assert_true(sealing_has_room(worker(), &s, ROW));
+	add_row(&s, l, 1000 + 3 * ROW);
+	while (rte_mempool_get(pool, (void **)&all[n_all]) == 0)
+		n_all++;
+	assert_false(sealing_has_room(worker(), &s, ROW));
+	assert_true(sealing_has_room(worker(), &s, SEAL_BATCH - 2 * ROW));
+	add(&s, l, 100, 1000 + 4 * ROW);
+	sealing_end(worker(), &s);
+	tx_flush(worker());
+	expect_rows(l, 4 * ROW + 1);
+	rte_mempool_put_bulk(pool, (void **)all, n_all);
+	free(all);
+	assert_int_equal(rte_mempool_avail_count(pool), n_before);
+}
+
 static void one_mbuf_at_a_time(void **state)
 {
 	struct peer_leg *l = &make_peer(SRTP_PROFILE_GCM128)->legs[LEG_VIDEO];
@@ -207,6 +264,7 @@ int main(void)
 		kit_test(a_refused_packet_never_was),
 		kit_test(a_refused_resend_is_missed_by_the_leg),
 		kit_test(an_empty_pool_ends_a_batch),
+		kit_test(what_is_left_of_a_batch_is_used),
 		kit_test(one_mbuf_at_a_time),
 	};
 

@@ -295,7 +295,7 @@ static void no_buffers_left(void **state)
 {
 	struct rte_mempool *pool = kit.ports.workers[0].pool;
 	const struct kit_rtp p[] = { kit_rtp_make(1, 960, OPUS, false),
-		kit_rtp_make(2, 1920, OPUS, false) };
+		kit_rtp_make(2, 1920, OPUS, false), kit_rtp_make(3, 2880, OPUS, false) };
 	struct rte_mbuf *taken[8192];
 	struct kit_viewer v;
 	unsigned int n = 0;
@@ -305,15 +305,16 @@ static void no_buffers_left(void **state)
 	kit_peer_add(0, 0, 0, SRTP_PROFILE_GCM128);
 	kit_viewer_init(&v, 0);
 	kit_feed_rtp(0, 0, LEG_AUDIO, &p[0]);
+	kit_feed_rtp(0, 0, LEG_AUDIO, &p[1]);
 	while (n < 8192 && (taken[n] = rte_pktmbuf_alloc(pool)))
 		n++;
 	kit_step(0);
-	assert_int_equal(kit.region.workers[0].drops[DROP_NO_MBUF], 1);
-	assert_int_equal(kit.region.peers[0].state.legs[LEG_AUDIO].sent.drops, 1);
+	assert_int_equal(kit.region.workers[0].drops[DROP_NO_MBUF], 2);
+	assert_int_equal(kit.region.peers[0].state.legs[LEG_AUDIO].sent.drops, 2);
 	assert_int_equal(kit_sent_count(0), 0);
 	rte_pktmbuf_free_bulk(taken, n);
-	feed(0, LEG_AUDIO, &p[1]);
-	kit_viewer_expect(&v, 0, LEG_AUDIO, &p[1], seq_of(0, LEG_AUDIO, 0));
+	feed(0, LEG_AUDIO, &p[2]);
+	kit_viewer_expect(&v, 0, LEG_AUDIO, &p[2], seq_of(0, LEG_AUDIO, 0));
 	kit_viewer_fini(&v);
 }
 
