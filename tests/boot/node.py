@@ -22,7 +22,7 @@ EXAMINATION = (
     "millrace-image status",
 )
 JSON = {"Content-Type": "application/json"}
-GROWN_BYTES = 2 << 30  # of the disk, behind what the image has
+GROWN_BYTES = 256 << 30  # of the disk, behind what the image has
 
 
 KEYS = """[access]

@@ -146,6 +146,9 @@ class KernelWords:
                 for word, fault in zip(words, said):
                     check(fault.startswith(f"[node] kernel: {word} cannot be set: ") if refused else not fault,
                           f"{word}: {fault or 'taken'}")
+            for n, refused in ((900, False), (901, True)):
+                said = node.run(START + 'judge_kernel "$1"; echo "$FAULT"', "x" * n).stdout
+                check(("at most 900 characters" in said) == refused, f"{n} characters: {said}")
 
 
 class DriveCandidates:
@@ -369,7 +372,8 @@ class Defaults:
             check(b"DHCP=yes" in node.read("etc/systemd/network/10-management.network"), "no DHCP")
 
 
-CASES = {"config-sources": Sources, "config-damaged": Damaged, "config-kernel-words": KernelWords, "config-drive-candidates": DriveCandidates, "config-no-iommu": NoIommu,
+CASES = {"config-sources": Sources, "config-damaged": Damaged, "config-kernel-words": KernelWords,
+         "config-drive-candidates": DriveCandidates, "config-no-iommu": NoIommu,
          "config-shared-nic": SharedNic,
          "config-kept-whole": KeptWhole, "config-applied": Applied, "config-spellings": Spellings, "config-defaults": Defaults,
          "config-name-servers": NameServers}

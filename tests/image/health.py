@@ -335,5 +335,6 @@ class WordsGivenUp:
             has(node, "a", "millrace-a-3.conf")
 
 
-CASES = {"trial-kept": Kept, "trial-kept-no-more": KeptNoMore, "trial-kept-and-killed": KeptAndKilled, "trial-given-up": GivenUp, "trial-none": NotServing, "trial-left-alone": LeftAlone,
+CASES = {"trial-kept": Kept, "trial-kept-no-more": KeptNoMore, "trial-kept-and-killed": KeptAndKilled,
+         "trial-given-up": GivenUp, "trial-none": NotServing, "trial-left-alone": LeftAlone,
          "trial-no-partition": NoPartition, "trial-words": Words, "trial-words-given-up": WordsGivenUp}

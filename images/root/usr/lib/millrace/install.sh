@@ -70,20 +70,23 @@ size_of()
 
 slot_write()
 {
-	local slot=$1 device version old
+	local slot=$1 device version old text
 	device=$(partition "millrace-root-$slot") || die "there is no partition millrace-root-$slot"
 	(($(size_of root) <= $(blockdev --getsize64 "$device"))) ||
 		die "the root of the update is too large for $device"
 	esp_room "$slot"
+	version=$(entry_field "$(entry_running)" version)
+	text=$(entry_text "$slot" "${HEAD[title]}" $((${version:-1} + 1)) "${HEAD[options]} millrace.slot=$slot" \
+		"$(entry_words "$(entry_running)")") || die "the EFI partition cannot be read"
+	# Before the slot loses what it has.
+	options_fit <<<"$text" || die "$ESP_FAULT"
 	mapfile -t old < <(slot_entries "$slot")
 	entries_remove "${old[@]}"
 	mkdir -p "$ESP/millrace/$slot"
 	write_file vmlinuz "$ESP/millrace/$slot/vmlinuz"
 	write_file initrd "$ESP/millrace/$slot/initrd.img"
 	write_root "$device"
-	version=$(entry_field "$(entry_running)" version)
-	entry_put "$slot" "+$(trial_starts)" < <(entry_text "$slot" "${HEAD[title]}" $((${version:-1} + 1)) \
-		"${HEAD[options]} millrace.slot=$slot" "$(entry_words "$(entry_running)")") ||
+	entry_put "$slot" "+$(trial_starts)" <<<"$text" ||
 		die "${ESP_FAULT:-the EFI partition cannot be written}; slot $slot is empty now"
 }
 

@@ -113,6 +113,8 @@ judge_value()
 judge_kernel()
 {
 	local word name
+	# As many as an image may have, so that both and what cores want always fit the kernel's 2047.
+	((${#1} <= 900)) || { FAULT="[node] kernel: at most 900 characters were expected" && return; }
 	for word in $1; do
 		name=${word%%=*}
 		# To the kernel and to systemd - and _ in a name are the same.

@@ -163,7 +163,7 @@ entry_put()
 	[[ -z $2 ]] || mapfile -t old < <(slot_entries "$1" | sed '/+/!d')
 	# Step by step: were one to fail, what is there must stay.
 	{ cat && { [[ -z $2 ]] || echo "options millrace.trial=$serial $TRIAL_WORDS"; }; } >"$dir/new" || return 1
-	[[ -z $2 ]] || options_fit "$dir/new" || return 1
+	[[ -z $2 ]] || options_fit <"$dir/new" || return 1
 	sync -- "$dir/new" || return 1
 	mv -fT "$dir/new" "$dir/$name" || return 1
 	sync -f "$dir" || return 1
@@ -173,7 +173,7 @@ entry_put()
 options_fit()
 {
 	local chars
-	chars=$(awk '$1 == "options" { sub(/^options +/, ""); n += length + 1 } END { print n - 1 }' "$1")
+	chars=$(awk '$1 == "options" { sub(/^options +/, ""); n += length + 1 } END { print n - 1 }')
 	((chars <= OPTIONS_CHARS)) ||
 		{ ESP_FAULT="its kernel command line would have $chars characters, and $OPTIONS_CHARS fit" && return 1; }
 }

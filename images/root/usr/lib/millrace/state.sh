@@ -51,8 +51,8 @@ state_mount()
 STATE_WORTH=16384
 
 # The image leaves it small; it gets what the disk has behind it. Where the power fails in between, the
-# kernel finds the table as it was or as it shall be at the next start, and state_fill makes up for the
-# rest.
+# kernel finds the table as it was or as it shall be at the next start (where it is torn, the one at the
+# disk's end: "gpt" on its command line), and state_fill makes up for the rest.
 state_grow()
 {
 	local name=${1##*/} dir disk number end size
