@@ -124,6 +124,8 @@ class TwoDisks:
         for choice in CHOICES:
             self.choose(options, *choice)
         with Init(options) as init:
+            os.mkdir(os.path.join(init.path, "proc"))
+            os.symlink("/proc/uptime", os.path.join(init.path, "proc/uptime"))
             before, said, after = self.uptime(), int(init.run("uptime_s").stdout), self.uptime()
             check(before <= said <= after, f"uptime {said}, not {before} to {after}")
 
