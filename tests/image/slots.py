@@ -168,7 +168,7 @@ REFUSED = (
     ("not signed", lambda node: node.write("run/update_key", "A" * 43 + "="), False),
     ("not signed with the key", lambda node: (node.write("run/update_key", "A" * 43 + "="), node.write(
         "update", whole(*update(signature=b"QUJD")))), False),
-    ("would have 2041 characters, and 2000 fit", lambda node: node.write(
+    ("would have 2042 characters, and 2000 fit", lambda node: node.write(
         f"{ENTRIES}/millrace-a-3.conf", GOOD_ENTRY.replace("isolcpus=1", "x" * 1982)), False),
     ("cut short at vmlinuz", lambda node: node.write(
         "update", whole(*update(parts={**PARTS, "vmlinuz": b"X" * 70000}))), True),

@@ -131,8 +131,8 @@ trial_failed()
 # and then before anything that may fail: untold, it resets a node that serves.
 trial_over()
 {
-	[[ ! -p $RUN/dead_man ]] || echo kept 1<>"$RUN/dead_man"
 	: >"$RUN/kept" || true
+	[[ ! -p $RUN/dead_man ]] || echo kept 1<>"$RUN/dead_man"
 }
 
 # What was started is kept: its entry has no count from now on. Words that the configuration wants

@@ -79,7 +79,7 @@ slot_write()
 	text=$(entry_text "$slot" "${HEAD[title]}" $((${version:-1} + 1)) "${HEAD[options]} millrace.slot=$slot" \
 		"$(entry_words "$(entry_running)")") || die "the EFI partition cannot be read"
 	# Before the slot loses what it has.
-	options_fit <<<"$text" || die "$ESP_FAULT"
+	options_fit < <(trial_entry "$(entry_serial "$slot")" <<<"$text") || die "$ESP_FAULT"
 	mapfile -t old < <(slot_entries "$slot")
 	entries_remove "${old[@]}"
 	mkdir -p "$ESP/millrace/$slot"

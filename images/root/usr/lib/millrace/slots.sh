@@ -149,20 +149,37 @@ entry_field()
 	[[ -z $1 ]] || awk -v field="$2" '$1 == field { sub(/^[^ ]* */, ""); print; exit }' "$ESP/$ENTRIES/$1"
 }
 
+# What the next entry of a slot is numbered.
+entry_serial()
+{
+	local newest="" serial=0
+	read -r newest < <(slot_entries "$1") || true
+	[[ ! $newest =~ ^millrace-.-([0-9]{1,9}) ]] || serial=${BASH_REMATCH[1]}
+	echo $((10#$serial + 1))
+}
+
+# trial_entry SERIAL <TEXT: with the mark of a trial, which comes last.
+trial_entry()
+{
+	cat && echo "options millrace.trial=$1 $TRIAL_WORDS"
+}
+
 # entry_put SLOT COUNT <TEXT: an entry of the slot. COUNT is such as +3, and what was on trial before
 # goes; or nothing, and all others go. Return: 1 where it could not be written, nothing goes then; or with
 # ESP_FAULT, where it would lose the mark of a trial, which comes last.
 entry_put()
 {
-	local old newest name serial=0 dir=$ESP/$ENTRIES
-	mapfile -t old < <(slot_entries "$1")
-	newest=${old[0]:-}
-	[[ ! $newest =~ ^millrace-.-([0-9]{1,9}) ]] || serial=${BASH_REMATCH[1]}
-	serial=$((10#$serial + 1))
+	local old name serial dir=$ESP/$ENTRIES
+	serial=$(entry_serial "$1")
 	name=millrace-$1-$serial$2.conf
+	mapfile -t old < <(slot_entries "$1")
 	[[ -z $2 ]] || mapfile -t old < <(slot_entries "$1" | sed '/+/!d')
 	# Step by step: were one to fail, what is there must stay.
-	{ cat && { [[ -z $2 ]] || echo "options millrace.trial=$serial $TRIAL_WORDS"; }; } >"$dir/new" || return 1
+	if [[ -n $2 ]]; then
+		trial_entry "$serial" >"$dir/new" || return 1
+	else
+		cat >"$dir/new" || return 1
+	fi
 	[[ -z $2 ]] || options_fit <"$dir/new" || return 1
 	sync -- "$dir/new" || return 1
 	mv -fT "$dir/new" "$dir/$name" || return 1
