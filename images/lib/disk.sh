@@ -58,10 +58,10 @@ esp_make()
 state_make()
 {
 	truncate -s "${STATE_MIB}M" "$WORK/state.img"
-	# Made for the disk that it grows into: what is told of a small one stays for good. 2^30 blocks
-	# are 4 TiB.
+	# Made for the disk that it grows into: what is told of a small one stays for good. 2^28 blocks are
+	# 1 TiB; with places for four times as many a step of the growth would not fit the journal.
 	E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH mke2fs -q -t ext4 -L MR-STATE -m 0 -b 4096 -i 65536 -U "$DISK_ID" \
-		-E "hash_seed=$DISK_ID,lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,resize=1073741824" \
+		-E "hash_seed=$DISK_ID,lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,resize=268435456" \
 		-O ^orphan_file,^metadata_csum_seed "$WORK/state.img"
 }
 
