@@ -172,15 +172,15 @@ entry_put()
 	local old name serial dir=$ESP/$ENTRIES
 	serial=$(entry_serial "$1")
 	name=millrace-$1-$serial$2.conf
-	mapfile -t old < <(slot_entries "$1")
-	[[ -z $2 ]] || mapfile -t old < <(slot_entries "$1" | sed '/+/!d')
 	# Step by step: were one to fail, what is there must stay.
 	if [[ -n $2 ]]; then
+		mapfile -t old < <(slot_entries "$1" | sed '/+/!d')
 		trial_entry "$serial" >"$dir/new" || return 1
+		options_fit <"$dir/new" || return 1
 	else
+		mapfile -t old < <(slot_entries "$1")
 		cat >"$dir/new" || return 1
 	fi
-	[[ -z $2 ]] || options_fit <"$dir/new" || return 1
 	sync -- "$dir/new" || return 1
 	mv -fT "$dir/new" "$dir/$name" || return 1
 	sync -f "$dir" || return 1
