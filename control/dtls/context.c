@@ -71,8 +71,7 @@ static bool ssl_ctx_set_protocol(SSL_CTX *ssl_ctx)
 	return SSL_CTX_set_min_proto_version(ssl_ctx, DTLS1_2_VERSION) == 1 &&
 	       SSL_CTX_set_max_proto_version(ssl_ctx, DTLS1_2_VERSION) == 1 &&
 	       SSL_CTX_set_cipher_list(ssl_ctx,
-		       "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
-		       "ECDHE-ECDSA-CHACHA20-POLY1305") == 1 &&
+		       "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384") == 1 &&
 	       SSL_CTX_set1_groups_list(ssl_ctx, "X25519:P-256:P-384") == 1;
 }
 

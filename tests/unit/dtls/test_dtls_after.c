@@ -81,6 +81,8 @@ static void test_not_dtls_is_counted(void **state)
 	static const uint8_t epoch_2[] = { 22, 0xfe, 0xfd, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0 };
 	static const uint8_t in_clear[] = { 23, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0 };
 	static const uint8_t cut[] = { 22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0 };
+	// A body with place for nonce and tag alone.
+	static const uint8_t no_text[13 + 24] = { 23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0, 24 };
 	struct rig *rig = *state;
 
 	rig_start(rig, &(struct rig_options){});
@@ -90,6 +92,7 @@ static void test_not_dtls_is_counted(void **state)
 		assert_int_equal(dtls_conn_input(rig->conn, tls_1_2, sizeof(tls_1_2)), -EBADMSG);
 		assert_int_equal(dtls_conn_input(rig->conn, epoch_2, sizeof(epoch_2)), -EBADMSG);
 		assert_int_equal(dtls_conn_input(rig->conn, in_clear, sizeof(in_clear)), -EBADMSG);
+		assert_int_equal(dtls_conn_input(rig->conn, no_text, sizeof(no_text)), -EBADMSG);
 		for (size_t n = 0; n <= sizeof(cut); n++)
 			assert_int_equal(dtls_conn_input(rig->conn, cut, n), -EBADMSG);
 		rig_run(rig, LIMIT_MS);
