@@ -94,6 +94,7 @@ void sealing_add(struct sealing *s, const struct peer_leg *l, const struct srtp_
 		.index_shift = index_shift,
 		.hdr_bytes = l->rtp_hdr_bytes,
 		.n = n };
+	srtp_fetch(l->srtp);
 	s->legs[s->n_ops++] = l;
 	s->sums |= l->form.checksum == FRAME_CHECKSUM_SOFTWARE;
 	for (uint16_t i = 0; i < n;)

@@ -1,4 +1,5 @@
-// The fast engine: Intel's multi-buffer library, called directly.
+// The fast engine: Intel's multi-buffer library, called directly, and for GCM of RTP our own cipher
+// where the CPU has what that takes.
 // GCM goes packet by packet from the shared plaintext into the viewer's packet. CM with SHA-1 is
 // gathered over a burst, because SHA-1 is quick only when several packets are hashed at once.
 #include "dataplane/srtp/priv/fast.h"
@@ -12,9 +13,8 @@
 #include "dataplane/srtp/priv/mgr.h"
 
 enum {
-	// So many packets ahead keys are fetched; so many ops before these a session's first line.
+	// So many packets ahead keys are fetched.
 	FAST_AHEAD_PACKETS = 8,
-	FAST_AHEAD_OPS = 8,
 	FAST_PKT_MAX_BYTES = 65507, // the library counts bytes to hash in 16 bits
 };
 
@@ -25,16 +25,38 @@ static size_t size_round(size_t n)
 	return (n + FAST_LINE_BYTES - 1) / FAST_LINE_BYTES * FAST_LINE_BYTES;
 }
 
-static size_t session_size(uint16_t profile)
+static unsigned int rounds_of(uint16_t profile)
 {
-	size_t rtp = srtp_is_gcm(profile) ? sizeof(struct gcm_key_data) : sizeof(struct fast_cm);
+	return profile == SRTP_PROFILE_GCM256 ? GCM_WIDE_ROUNDS_256 : GCM_WIDE_ROUNDS_128;
+}
 
-	return size_round(offsetof(struct fast_session, rtp) + rtp);
+static size_t rtp_size(const struct fast_engine *e, uint16_t profile)
+{
+	if (!srtp_is_gcm(profile))
+		return sizeof(struct fast_cm);
+	return e->is_wide ? gcm_wide_key_bytes(rounds_of(profile)) : sizeof(struct gcm_key_data);
+}
+
+static size_t session_size(const struct fast_engine *e, uint16_t profile)
+{
+	return size_round(offsetof(struct fast_session, rtp) + rtp_size(e, profile));
+}
+
+static size_t fast_session_bytes(const struct srtp_engine *engine, uint16_t profile)
+{
+	return session_size(fast_engine_of(engine), profile);
 }
 
 static struct slab *slab_of(struct fast_engine *e, uint16_t profile)
 {
-	return srtp_is_gcm(profile) ? &e->gcm_sessions : &e->cm_sessions;
+	switch (profile) {
+	case SRTP_PROFILE_GCM128:
+		return &e->gcm128_sessions;
+	case SRTP_PROFILE_GCM256:
+		return &e->gcm256_sessions;
+	default:
+		return &e->cm_sessions;
+	}
 }
 
 static bool fast_is_usable(void)
@@ -59,14 +81,15 @@ static void engine_free(struct fast_engine *e)
 		free_mb_mgr(e->mgr);
 	if (e->once)
 		free_mb_mgr(e->once);
-	slab_fini(&e->gcm_sessions);
+	slab_fini(&e->gcm128_sessions);
+	slab_fini(&e->gcm256_sessions);
 	slab_fini(&e->cm_sessions);
 	expanded_fini(&e->opened);
 	explicit_bzero(e, sizeof(*e));
 	free(e);
 }
 
-static int fast_create(struct srtp_engine **out)
+int srtp_fast_create(bool is_wide, struct srtp_engine **out)
 {
 	size_t bytes = size_round(sizeof(struct fast_engine));
 	struct fast_engine *e = aligned_alloc(FAST_LINE_BYTES, bytes);
@@ -77,18 +100,25 @@ static int fast_create(struct srtp_engine **out)
 	memset(e, 0, bytes);
 	e->base.ops = &srtp_engine_fast;
 	burst_init(&e->burst);
-	slab_init(&e->gcm_sessions, session_size(SRTP_PROFILE_GCM128));
-	slab_init(&e->cm_sessions, session_size(SRTP_PROFILE_CM80));
+	e->is_wide = is_wide;
+	slab_init(&e->gcm128_sessions, session_size(e, SRTP_PROFILE_GCM128));
+	slab_init(&e->gcm256_sessions, session_size(e, SRTP_PROFILE_GCM256));
+	slab_init(&e->cm_sessions, session_size(e, SRTP_PROFILE_CM80));
 	ret = mgr_create(false, &e->mgr);
 	if (ret == 0)
 		ret = mgr_create(true, &e->once);
 	if (ret == 0)
-		ret = expanded_init(&e->opened, session_size(SRTP_PROFILE_GCM128));
+		ret = expanded_init(&e->opened, session_size(e, SRTP_PROFILE_GCM128));
 	if (ret == 0)
 		*out = &e->base;
 	else
 		engine_free(e);
 	return ret;
+}
+
+static int fast_create(struct srtp_engine **out)
+{
+	return srtp_fast_create(gcm_wide_is_usable(), out);
 }
 
 static void fast_destroy(struct srtp_engine *engine)
@@ -121,6 +151,17 @@ void fast_cm_expand(IMB_MGR *mgr, const struct srtp_keys *keys, struct fast_cm *
 	explicit_bzero(dec, sizeof(dec));
 }
 
+static void expand_rtp(
+	const struct fast_engine *e, const struct srtp_keys *keys, struct fast_session *s)
+{
+	if (!srtp_is_gcm(s->base.profile))
+		fast_cm_expand(e->mgr, keys, &s->rtp.cm);
+	else if (e->is_wide)
+		mgr_expand_wide(e->mgr, rounds_of(s->base.profile), keys->key, &s->rtp.wide);
+	else
+		mgr_expand_gcm(e->mgr, s->base.profile, keys->key, &s->rtp.gcm);
+}
+
 int srtp_fast_session_create(struct srtp_engine *engine, uint16_t profile,
 	const struct srtp_keys *rtp, const struct srtp_keys *rtcp_local,
 	const struct srtp_keys *rtcp_remote, struct srtp_session **out)
@@ -130,17 +171,13 @@ int srtp_fast_session_create(struct srtp_engine *engine, uint16_t profile,
 
 	if (s == NULL)
 		return -ENOMEM;
-	memset(s, 0, session_size(profile));
+	memset(s, 0, session_size(e, profile));
 	s->base.engine = engine;
 	s->base.profile = profile;
-	s->profile = profile;
 	s->rtcp_local = *rtcp_local;
 	s->rtcp_remote = *rtcp_remote;
-	memcpy(s->salt, rtp->salt, sizeof(s->salt));
-	if (srtp_is_gcm(profile))
-		mgr_expand_gcm(e->mgr, profile, rtp->key, &s->rtp.gcm);
-	else
-		fast_cm_expand(e->mgr, rtp, &s->rtp.cm);
+	memcpy(s->base.salt, rtp->salt, sizeof(s->base.salt));
+	expand_rtp(e, rtp, s);
 	*out = &s->base;
 	return 0;
 }
@@ -165,10 +202,11 @@ static int fast_session_create(struct srtp_engine *engine, uint16_t profile,
 
 static void fast_session_destroy(struct srtp_session *s)
 {
-	struct slab *slab = slab_of(fast_engine_of(s->engine), s->profile);
+	struct fast_engine *e = fast_engine_of(s->engine);
+	struct slab *slab = slab_of(e, s->profile);
 
-	expanded_forget(&fast_engine_of(s->engine)->opened, s);
-	explicit_bzero(s, session_size(s->profile));
+	expanded_forget(&e->opened, s);
+	explicit_bzero(s, session_size(e, s->profile));
 	slab_put(slab, s);
 }
 
@@ -229,10 +267,11 @@ static int payload_most(uint16_t hdr_bytes)
 	return FAST_PKT_MAX_BYTES - SRTP_TAG_MAX_BYTES - hdr_bytes;
 }
 
-// Judge an op's packets and make their IVs, well before these are loaded.
+// Judge an op's packets and make their IVs, well before these are loaded. Our own cipher makes its
+// IVs from registers.
 static void prepare_op(const struct srtp_seal_op *op, uint8_t (*iv)[SRTP_CM_IV_BYTES], int *status)
 {
-	const struct fast_session *s = fast_session_of(op->session);
+	const struct srtp_session *s = op->session;
 	const int most = payload_most(op->hdr_bytes);
 	uint32_t ssrc = most < 0 ? 0 : srtp_get_be32(op->pkts[0] + 8);
 
@@ -245,16 +284,19 @@ static void prepare_op(const struct srtp_seal_op *op, uint8_t (*iv)[SRTP_CM_IV_B
 	}
 }
 
+static bool is_wide_op(const struct fast_engine *e, const struct srtp_seal_op *op)
+{
+	return e->is_wide && srtp_is_gcm(op->session->profile);
+}
+
 static void prepare(
-	struct fast_burst *b, const struct srtp_seal_op *ops, unsigned int n_ops, int *status)
+	struct fast_engine *e, const struct srtp_seal_op *ops, unsigned int n_ops, int *status)
 {
 	unsigned int at = 0;
 
 	for (unsigned int i = 0; i < n_ops; i++) {
-		if (i + FAST_AHEAD_OPS < n_ops)
-			__builtin_prefetch(
-				&fast_session_of(ops[i + FAST_AHEAD_OPS].session)->profile);
-		prepare_op(&ops[i], b->iv + at, status + at);
+		if (!is_wide_op(e, &ops[i]))
+			prepare_op(&ops[i], e->burst.iv + at, status + at);
 		at += ops[i].n;
 	}
 }
@@ -272,31 +314,27 @@ static inline void fetch(const void *at, size_t bytes)
 }
 
 // Fetch the keys of ops, up to so many packets; not those that the op before has too.
-static void fetch_keys(
-	struct ahead *a, const struct srtp_seal_op *ops, unsigned int n_ops, unsigned int packets)
+static void fetch_keys(const struct fast_engine *e, struct ahead *a, const struct srtp_seal_op *ops,
+	unsigned int n_ops, unsigned int packets)
 {
 	for (; a->op < n_ops && a->packets < packets; a->op++) {
 		const struct srtp_seal_op *op = &ops[a->op];
 		const struct fast_session *s = fast_session_of(op->session);
 
 		a->packets += op->n;
-		if (a->op > 0 && op->session == op[-1].session)
-			continue;
-		if (srtp_is_gcm(s->profile))
-			fetch(&s->rtp.gcm, sizeof(s->rtp.gcm));
-		else
-			fetch(&s->rtp.cm, sizeof(s->rtp.cm));
+		if (a->op == 0 || op->session != op[-1].session)
+			fetch(&s->rtp, rtp_size(e, op->session->profile));
 	}
 }
 
-// What all of an op's packets have in common is read once.
+// By the library. What all of an op's packets have in common is read once.
 // Return: how many were sealed.
 static unsigned int gcm_seal_op(IMB_MGR *mgr, const struct srtp_seal_op *op,
 	uint8_t (*iv)[SRTP_CM_IV_BYTES], const int *status)
 {
 	const struct fast_session *s = fast_session_of(op->session);
-	const aes_gcm_enc_dec_t encrypt = s->profile == SRTP_PROFILE_GCM256 ? mgr->gcm256_enc
-									    : mgr->gcm128_enc;
+	const aes_gcm_enc_dec_t encrypt = s->base.profile == SRTP_PROFILE_GCM256 ? mgr->gcm256_enc
+										 : mgr->gcm128_enc;
 	const uint32_t hdr_bytes = op->hdr_bytes;
 	struct gcm_context_data ctx;
 	unsigned int n_sealed = 0;
@@ -310,6 +348,31 @@ static unsigned int gcm_seal_op(IMB_MGR *mgr, const struct srtp_seal_op *op,
 		encrypt(&s->rtp.gcm, &ctx, dst, text->payload, text->payload_bytes, iv[i], pkt,
 			hdr_bytes, dst + text->payload_bytes, FAST_GCM_TAG_BYTES);
 		n_sealed++;
+	}
+	return n_sealed;
+}
+
+// By our own cipher, in rows of those that are not refused: mostly one.
+// Return: how many were sealed.
+static unsigned int wide_seal_op(const struct srtp_seal_op *op, int *status)
+{
+	const struct fast_session *s = fast_session_of(op->session);
+	const int most = payload_most(op->hdr_bytes);
+	struct srtp_seal_op row = *op;
+	unsigned int n_sealed = 0;
+
+	for (unsigned int at = 0; at < op->n; at++) {
+		row.texts = op->texts + at;
+		row.pkts = op->pkts + at;
+		for (row.n = 0; at < op->n && op->texts[at].payload_bytes <= most; at++) {
+			status[at] = 0;
+			row.n++;
+		}
+		if (row.n)
+			gcm_wide_seal(&s->rtp.wide, rounds_of(s->base.profile), s->base.salt, &row);
+		if (at < op->n)
+			status[at] = -EMSGSIZE;
+		n_sealed += row.n;
 	}
 	return n_sealed;
 }
@@ -330,16 +393,18 @@ static unsigned int seal_burst(
 	struct ahead ahead = { 0 };
 	unsigned int at = 0, n_sealed = 0;
 
-	fetch_keys(&ahead, ops, n_ops, FAST_AHEAD_PACKETS);
-	prepare(b, ops, n_ops, status);
+	fetch_keys(e, &ahead, ops, n_ops, FAST_AHEAD_PACKETS);
+	prepare(e, ops, n_ops, status);
 	for (unsigned int i = 0; i < n_ops; i++) {
 		// The next op's at least, however many packets this one has.
-		fetch_keys(&ahead, ops, n_ops,
+		fetch_keys(e, &ahead, ops, n_ops,
 			at + (ops[i].n < FAST_AHEAD_PACKETS ? FAST_AHEAD_PACKETS : ops[i].n + 1u));
-		if (srtp_is_gcm(fast_session_of(ops[i].session)->profile))
-			n_sealed += gcm_seal_op(e->mgr, &ops[i], b->iv + at, status + at);
-		else
+		if (is_wide_op(e, &ops[i]))
+			n_sealed += wide_seal_op(&ops[i], status + at);
+		else if (!srtp_is_gcm(ops[i].session->profile))
 			cm_gather_op(b, &ops[i], b->iv + at, status + at);
+		else
+			n_sealed += gcm_seal_op(e->mgr, &ops[i], b->iv + at, status + at);
 		at += ops[i].n;
 	}
 	return n_sealed + cm_flush_rtp(e);
@@ -383,7 +448,7 @@ const struct srtp_engine_ops srtp_engine_fast = {
 	.destroy = fast_destroy,
 	.session_create = fast_session_create,
 	.session_destroy = fast_session_destroy,
-	.session_bytes = session_size,
+	.session_bytes = fast_session_bytes,
 	.shared_bytes = expanded_bytes,
 	.seal_rtp = fast_seal_rtp,
 	.seal_rtcp = fast_seal_rtcp,

@@ -159,7 +159,7 @@ static int lib_session_create(struct srtp_engine *engine, uint16_t profile,
 	return 0;
 }
 
-static size_t lib_session_bytes(uint16_t profile)
+static size_t lib_session_bytes(const struct srtp_engine *engine, uint16_t profile)
 {
 	return sizeof(struct lib_session) +
 	       (srtp_is_gcm(profile) ? LIB_GCM_CONTEXTS_BYTES : LIB_CM_CONTEXTS_BYTES);

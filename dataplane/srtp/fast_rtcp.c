@@ -147,9 +147,9 @@ int fast_seal_rtcp(struct srtp_session *session, uint8_t *pkt, uint16_t pkt_byte
 	const struct srtp_keys *keys = &s->rtcp_local;
 	int ret;
 
-	if (srtp_is_gcm(s->profile)) {
-		mgr_expand_gcm(e->once, s->profile, keys->key, &e->rtcp.gcm);
-		ret = gcm_seal_rtcp(e, s->profile, keys->salt, pkt, pkt_bytes, index);
+	if (srtp_is_gcm(s->base.profile)) {
+		mgr_expand_gcm(e->once, s->base.profile, keys->key, &e->rtcp.gcm);
+		ret = gcm_seal_rtcp(e, s->base.profile, keys->salt, pkt, pkt_bytes, index);
 	} else {
 		fast_cm_expand(e->mgr, keys, &e->rtcp.cm);
 		ret = cm_seal_rtcp(e, keys->salt, pkt, pkt_bytes, index);
@@ -164,7 +164,7 @@ static const struct gcm_key_data *opening_key(struct fast_engine *e, const struc
 	struct gcm_key_data *key = expanded_get(&e->opened, s, &fresh);
 
 	if (fresh)
-		mgr_expand_gcm(e->once, s->profile, s->rtcp_remote.key, key);
+		mgr_expand_gcm(e->once, s->base.profile, s->rtcp_remote.key, key);
 	return key;
 }
 
@@ -175,8 +175,8 @@ int fast_open_rtcp(struct srtp_session *session, uint8_t *pkt, uint16_t pkt_byte
 	const uint8_t *salt = s->rtcp_remote.salt;
 	int ret;
 
-	if (srtp_is_gcm(s->profile))
-		return gcm_open_rtcp(e, s->profile, opening_key(e, s), salt, pkt, pkt_bytes);
+	if (srtp_is_gcm(s->base.profile))
+		return gcm_open_rtcp(e, s->base.profile, opening_key(e, s), salt, pkt, pkt_bytes);
 	fast_cm_expand(e->mgr, &s->rtcp_remote, &e->rtcp.cm);
 	ret = cm_open_rtcp(e, salt, pkt, pkt_bytes);
 	explicit_bzero(&e->rtcp, sizeof(e->rtcp));

@@ -1,6 +1,7 @@
 #include "dataplane/srtp/priv/mgr.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "dataplane/abi/srtp_keys.h"
 
@@ -37,4 +38,17 @@ void mgr_expand_gcm(IMB_MGR *mgr, uint16_t profile, const uint8_t *key, struct g
 		IMB_AES256_GCM_PRE(mgr, key, out);
 	else
 		IMB_AES128_GCM_PRE(mgr, key, out);
+}
+
+void mgr_expand_wide(
+	IMB_MGR *mgr, unsigned int n_rounds, const uint8_t *key, struct gcm_wide_key *out)
+{
+	_Alignas(16) uint8_t schedules[2][(GCM_WIDE_ROUNDS_256 + 1) * 16]; // the second goes unused
+
+	if (n_rounds == GCM_WIDE_ROUNDS_256)
+		IMB_AES_KEYEXP_256(mgr, key, schedules[0], schedules[1]);
+	else
+		IMB_AES_KEYEXP_128(mgr, key, schedules[0], schedules[1]);
+	gcm_wide_key_init(schedules[0], n_rounds, out);
+	explicit_bzero(schedules, sizeof(schedules));
 }

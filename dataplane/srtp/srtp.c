@@ -63,7 +63,7 @@ size_t srtp_engine_shared_bytes(const struct srtp_engine *engine)
 
 size_t srtp_session_bytes(const struct srtp_session *s)
 {
-	return s->engine->ops->session_bytes(s->profile);
+	return s->engine->ops->session_bytes(s->engine, s->profile);
 }
 
 unsigned int srtp_seal_rtp(

@@ -73,6 +73,12 @@ size_t srtp_session_bytes(const struct srtp_session *);
 // What an engine keeps for its sessions beside them, at most, however many there are.
 size_t srtp_engine_shared_bytes(const struct srtp_engine *);
 
+// Fetch what sealing reads first of a session, a little while before.
+static inline void srtp_fetch(const struct srtp_session *s)
+{
+	__builtin_prefetch(s, 0, 3);
+}
+
 // Seal a burst. Ops of different sessions and profiles may be mixed; the order within one session
 // is kept. A packet grows by its profile's tag_bytes; the room must be there.
 // The same (key, index) must never come with another plaintext; the same with the same is a resend.

@@ -16,7 +16,7 @@ struct srtp_engine_ops {
 		const struct srtp_master *local, const struct srtp_master *remote,
 		struct srtp_session **out);
 	void (*session_destroy)(struct srtp_session *);
-	size_t (*session_bytes)(uint16_t profile);
+	size_t (*session_bytes)(const struct srtp_engine *, uint16_t profile);
 	size_t (*shared_bytes)(void); // NULL: nothing is kept for all sessions together
 	unsigned int (*seal_rtp)(
 		struct srtp_engine *, const struct srtp_seal_op *, unsigned int n_ops, int *status);
@@ -34,7 +34,8 @@ struct srtp_engine {
 struct srtp_session {
 	struct srtp_engine *engine;
 	uint16_t profile;
-	struct srtp_replay replay; // of the SRTCP that comes in
+	uint8_t salt[SRTP_MASTER_SALT_MAX_BYTES]; // of the RTP that is sent; unused by libsrtp2
+	struct srtp_replay replay;		  // of the SRTCP that comes in
 };
 
 // ROC << 16 | SEQ of one of an op's packets.

@@ -1,9 +1,14 @@
-// The door that the tests of published vectors need into the fast engine: RFC 7714 16 and 17 give
-// session keys, not master keys.
+// Doors that tests need into the fast engine: RFC 7714 16 and 17 give session keys, not master
+// keys; and a CPU that has what our own cipher takes must show what the others do.
 #pragma once
 
 #include "dataplane/srtp/priv/kdf.h"
 #include "dataplane/srtp/srtp.h"
+
+// A fast engine.
+// is_wide: GCM of RTP by gcm_wide.h, which must be usable then; else by the library.
+// Return:  0; -ENOTSUP the library does not run here, -ENOMEM.
+int srtp_fast_create(bool is_wide, struct srtp_engine **out);
 
 // A session from derived keys.
 // engine:  a fast one.

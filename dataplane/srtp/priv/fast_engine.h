@@ -6,6 +6,7 @@
 #include <intel-ipsec-mb.h>
 
 #include "dataplane/mem/slab.h"
+#include "dataplane/srtp/gcm_wide.h"
 #include "dataplane/srtp/priv/engine.h"
 #include "dataplane/srtp/priv/expanded.h"
 #include "dataplane/srtp/priv/kdf.h"
@@ -27,17 +28,16 @@ struct fast_cm {
 	uint8_t outer[FAST_SHA1_BYTES];
 };
 
-// What sealing RTP reads stands together and expanded; keys of RTCP, which is rare, as derived.
+// What sealing RTP reads is the first line and, expanded, the last member; keys of RTCP, which is
+// rare, stand as derived.
 struct fast_session {
 	struct srtp_session base;
 	struct srtp_keys rtcp_local;
 	struct srtp_keys rtcp_remote;
-	// From here on in lines that sealing reads.
-	_Alignas(FAST_LINE_BYTES) uint16_t profile; // base.profile again
-	uint8_t salt[SRTP_MASTER_SALT_MAX_BYTES];
 	// The last member: only as much is allocated as the profile needs.
 	_Alignas(FAST_LINE_BYTES) union {
 		struct gcm_key_data gcm;
+		struct gcm_wide_key wide;
 		struct fast_cm cm;
 	} rtp;
 };
@@ -59,9 +59,10 @@ struct fast_burst {
 struct fast_engine {
 	struct srtp_engine base;
 	IMB_MGR *mgr;
-	IMB_MGR *once;			       // for keys that serve one packet
-	struct slab gcm_sessions, cm_sessions; // the two sizes of session
-	struct expanded opened;		       // GCM keys that SRTCP was opened with
+	IMB_MGR *once; // for keys that serve one packet
+	bool is_wide;  // GCM of RTP by gcm_wide.h, not by the library
+	struct slab gcm128_sessions, gcm256_sessions, cm_sessions; // of a size each
+	struct expanded opened; // GCM keys that SRTCP was opened with
 	struct fast_burst burst;
 	// Keys of the RTCP packet at hand; wiped when it is done.
 	_Alignas(FAST_LINE_BYTES) union {

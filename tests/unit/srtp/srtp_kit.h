@@ -24,6 +24,7 @@ enum {
 };
 
 extern struct srtp_engine *kit_engines[KIT_N_ENGINES]; // by enum srtp_engine_kind
+extern bool kit_is_wide;			       // the fast one has GCM by gcm_wide.h
 extern const uint16_t kit_profiles[KIT_N_PROFILES];
 
 // Run a group with the engines at hand.
