@@ -27,6 +27,7 @@ enum {
 	// the second counts for so many, so that of what is lost in ones and twos all is doubled,
 	// and next to nothing on a line that cannot carry more.
 	SECOND_COUNTS = 8,
+	COPIES_MAX = 2,
 	// Looked at, of one viewer's leg: 10 for a NACK, 1 for each packet that it names. A viewer
 	// that loses 10 % of 2000 packets a second and says so every 20 ms makes it 700 a second.
 	ATTENTION_A_SECOND = 4000,
@@ -176,19 +177,22 @@ static uint8_t *next_payload(const struct worker *w)
 	return w->repairs->payloads[w->repairs->sealing.n];
 }
 
-static void count_resent(
-	const struct worker *w, const struct request *q, struct peer_leg *l, uint32_t bytes)
+static void count_resent(const struct worker *w, const struct request *q, struct peer_leg *l,
+	uint32_t bytes, uint16_t n)
 {
 	struct region_peer_leg_state *asked = peer_state_of(q->leg);
 
-	if (l->sent->packets++ == 0)
+	if (l->sent->packets == 0)
 		l->sent->first_tx_ns = w->now_ns;
-	l->sent->bytes += bytes;
-	asked->resent++;
-	asked->resent_bytes += bytes;
+	l->sent->packets += n;
+	l->sent->bytes += bytes * n;
+	asked->resent += n;
+	asked->resent_bytes += bytes * n;
+	asked->copies += n - 1u;
 }
 
-// As retransmissions, or as it was. The history's copy stands in next_payload.
+// As retransmissions, or as it was; the copies of one packet as one run. The history's copy stands
+// in next_payload.
 // Return: false when mbufs were lacking.
 static bool seal_copies(struct worker *w, const struct request *q)
 {
@@ -196,22 +200,24 @@ static bool seal_copies(struct worker *w, const struct request *q)
 	bool wrapped = q->kind == LEG_VIDEO && rtx->enabled;
 	struct peer_leg *l = wrapped ? rtx : q->leg;
 	uint8_t *osn = next_payload(w);
-	struct srtp_text text = { .payload = osn + (wrapped ? 0 : PEER_OSN_BYTES),
-		.payload_bytes = (uint16_t)(q->meta.payload_bytes +
-					    (wrapped ? PEER_OSN_BYTES : 0)) };
-	struct face face = { .ts = q->ts, .marker = q->meta.marker };
+	uint16_t n = sealing_take(w, &w->repairs->sealing, q->n_copies);
+	struct srtp_text texts[COPIES_MAX];
+	struct face faces[COPIES_MAX];
 
 	osn[0] = (uint8_t)(q->index >> 8);
 	osn[1] = (uint8_t)q->index;
-	for (uint16_t i = 0; i < q->n_copies; i++) {
-		if (!sealing_take_one(w, &w->repairs->sealing))
-			return false;
-		text.seq = wrapped ? peer_rtx_take(q->peer) : q->index;
-		sealing_add_one(&w->repairs->sealing, l, &text, &face, 0);
-		count_resent(w, q, l, text.payload_bytes);
-		peer_state_of(q->leg)->copies += i;
+	for (uint16_t i = 0; i < n; i++) {
+		texts[i] = (struct srtp_text){ .payload = osn + (wrapped ? 0 : PEER_OSN_BYTES),
+			.seq = wrapped ? peer_rtx_take(q->peer) : q->index,
+			.payload_bytes = (uint16_t)(q->meta.payload_bytes +
+						    (wrapped ? PEER_OSN_BYTES : 0)) };
+		faces[i] = (struct face){ .ts = q->ts, .marker = q->meta.marker };
 	}
-	return true;
+	if (n) {
+		sealing_add_copied(&w->repairs->sealing, l, texts, faces, 0, n);
+		count_resent(w, q, l, texts[0].payload_bytes, n);
+	}
+	return n == q->n_copies;
 }
 
 // By now another worker's stream may have gone on.
@@ -292,7 +298,7 @@ static void answer(struct worker *w, struct request *q, uint16_t seq16)
 		return;
 	}
 	note_resent(w, q);
-	q->n_copies = spend_second(w, q) ? 2 : 1;
+	q->n_copies = spend_second(w, q) ? COPIES_MAX : 1;
 	grant(w, q);
 }
 

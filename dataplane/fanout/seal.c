@@ -195,14 +195,13 @@ bool sealing_refill(struct worker *w, struct sealing *s)
 	return true;
 }
 
-bool sealing_take_one(struct worker *w, struct sealing *s)
+uint16_t sealing_take(struct worker *w, struct sealing *s, uint16_t n)
 {
-	if (s->n < s->n_out)
-		return true;
-	if (s->n == SEAL_BATCH || rte_mempool_get(w->share->pool, (void **)&s->out[s->n]) < 0)
-		return false;
-	s->n_out = s->n + 1;
-	return true;
+	n = RTE_MIN(n, (uint16_t)(SEAL_BATCH - s->n));
+	while (s->n_out < s->n + n &&
+		rte_mempool_get(w->share->pool, (void **)&s->out[s->n_out]) == 0)
+		s->n_out++;
+	return RTE_MIN(n, (uint16_t)(s->n_out - s->n));
 }
 
 void sealing_end(struct worker *w, struct sealing *s)

@@ -50,12 +50,13 @@ static inline void sealing_begin(struct sealing *s)
 void sealing_add(struct sealing *, const struct peer_leg *, const struct srtp_text *texts,
 	const struct face *faces, int64_t index_shift, uint16_t n);
 
-// One packet; the text is copied. Inline, so that the copy is one of registers.
-static inline void sealing_add_one(struct sealing *s, const struct peer_leg *l,
-	const struct srtp_text *text, const struct face *face, int64_t index_shift)
+// Packets whose texts do not last: they are copied. Inline, so that the copy is one of registers.
+static inline void sealing_add_copied(struct sealing *s, const struct peer_leg *l,
+	const struct srtp_text *texts, const struct face *faces, int64_t index_shift, uint16_t n)
 {
-	s->texts[s->n] = *text;
-	sealing_add(s, l, &s->texts[s->n], face, index_shift, 1);
+	for (uint16_t i = 0; i < n; i++)
+		s->texts[s->n + i] = texts[i];
+	sealing_add(s, l, &s->texts[s->n], faces, index_shift, n);
 }
 
 // Seal what has gathered and send it. A packet that the engine refused never was: what was counted
@@ -67,9 +68,9 @@ void sealing_flush(struct worker *, struct sealing *);
 // Return: whether it is full; where not, what it had is there still.
 bool sealing_refill(struct worker *, struct sealing *);
 
-// An mbuf for one more, for who sends few, and keeps the payloads until he has it flushed.
-// Return: false when there is none, or the batch is full.
-bool sealing_take_one(struct worker *, struct sealing *);
+// Mbufs for n more, for who sends few, and keeps the payloads until he has it flushed.
+// Return: for how many there is one; fewer when the pool has none left, or the batch is full.
+uint16_t sealing_take(struct worker *, struct sealing *, uint16_t n);
 
 // Flush, and give back what was not used.
 void sealing_end(struct worker *, struct sealing *);

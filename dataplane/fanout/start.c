@@ -449,13 +449,13 @@ static bool add(
 	struct face face = { .ts = draw_ts(draw, m->frame, m->ts), .marker = m->marker };
 	uint64_t next = m->seq + (uint64_t)l->index_shift + 1;
 
-	if (!sealing_take_one(w, sealing))
+	if (!sealing_take(w, sealing, 1))
 		return false;
 	// The index counts before the packet exists: a crash in between wastes it, never repeats
 	// it.
 	if (next > l->sent->next_index)
 		l->sent->next_index = next;
-	sealing_add_one(sealing, l, &text, &face, l->index_shift);
+	sealing_add_copied(sealing, l, &text, &face, l->index_shift, 1);
 	l->sent->packets++;
 	l->sent->bytes += m->payload_bytes;
 	s->bytes += m->payload_bytes + PACKET_OVERHEAD_BYTES;

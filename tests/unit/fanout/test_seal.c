@@ -45,7 +45,7 @@ static void add(struct sealing *s, struct peer_leg *l, uint16_t payload_bytes, u
 	struct face face = { .ts = 9 };
 
 	assert_true(sealing_has_room(worker(), s, 1));
-	sealing_add_one(s, l, &text, &face, 0);
+	sealing_add_copied(s, l, &text, &face, 0, 1);
 	count(s, l, payload_bytes);
 }
 
@@ -170,7 +170,7 @@ static void an_empty_pool_ends_a_batch(void **state)
 		n_all++;
 	assert_false(sealing_has_room(worker(), &s, 1)); // and what had gathered is on its way
 	assert_int_equal(s.n, 0);
-	assert_false(sealing_take_one(worker(), &s));
+	assert_int_equal(sealing_take(worker(), &s, 1), 0);
 	sealing_end(worker(), &s);
 	tx_flush(worker());
 	assert_int_equal(kit_sent_count(0), SEAL_BATCH);
@@ -245,12 +245,15 @@ static void one_mbuf_at_a_time(void **state)
 	struct sealing s;
 
 	sealing_begin(&s);
-	for (uint64_t i = 0; i < SEAL_BATCH; i++) {
-		assert_true(sealing_take_one(worker(), &s));
+	for (uint64_t i = 0; i < SEAL_BATCH - 1; i++) {
+		assert_int_equal(sealing_take(worker(), &s, 1), 1);
 		assert_int_equal(s.n_out, i + 1);
 		add(&s, l, 100, 1000 + i);
 	}
-	assert_false(sealing_take_one(worker(), &s)); // full: payloads are not taken from under it
+	assert_int_equal(sealing_take(worker(), &s, 2), 1);
+	add(&s, l, 100, 1000 + SEAL_BATCH - 1);
+	// Full: payloads are not taken from under it.
+	assert_int_equal(sealing_take(worker(), &s, 1), 0);
 	assert_int_equal(s.n, SEAL_BATCH);
 	sealing_end(worker(), &s);
 	tx_flush(worker());
