@@ -200,6 +200,14 @@ static void a_port_that_stood_still_is_tried(void **state)
 	kit_viewer_fini(&p.v);
 }
 
+static bool all_there(const struct player *p, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (p[i].at != fed.n)
+			return false;
+	return true;
+}
+
 // Viewers of one moment take turns: nobody waits for another's whole group.
 static void many_at_once_take_turns(void **state)
 {
@@ -237,7 +245,9 @@ static void many_at_once_take_turns(void **state)
 	}
 	assert_true(most <= least + 32);
 	assert_in_range(kit.region.workers[0].sealed_packets, 32, 3 * 40);
-	start_go_live(p, N, 400);
+	// On a busy machine a single turn may be too few.
+	for (int turns = 0; turns == 0 || (turns < 10 && !all_there(p, N)); turns++)
+		start_go_live(p, N, 400);
 	for (uint16_t slot = 0; slot < N; slot++) {
 		assert_int_equal(p[slot].at, fed.n);
 		kit_viewer_fini(&p[slot].v);
