@@ -12,7 +12,7 @@ enum {
 };
 
 // OpenSSL before 3.0.22 ends an association over a sealed record that has no place for its tag
-// (CVE-2026-75806).
+// (CVE-2026-75806). One with no text is legal, says nothing to us, and would look like an end.
 static bool record_is_sound(const uint8_t *header, size_t body_bytes)
 {
 	uint8_t type = header[0];

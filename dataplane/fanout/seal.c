@@ -101,7 +101,8 @@ void sealing_add(struct sealing *s, const struct peer_leg *l, const struct srtp_
 		i += add_alike(s, l, texts + i, faces + i, (uint16_t)index_shift, n - i);
 }
 
-static void undo_one(struct worker *w, struct sealing *s, const struct peer_leg *l,
+// at: in its op.
+static void undo_one(struct worker *w, struct sealing *s, const struct peer_leg *l, uint16_t at,
 	uint16_t payload_bytes, struct rte_mbuf *m)
 {
 	struct region_peer_leg_state *missed = peer_state_of(missed_of(l));
@@ -112,6 +113,7 @@ static void undo_one(struct worker *w, struct sealing *s, const struct peer_leg 
 	if (s->resends) {
 		missed->resent--;
 		missed->resent_bytes -= payload_bytes;
+		missed->copies -= at > 0;
 	}
 	s->bytes -= m->pkt_len;
 	worker_drop(w, m, DROP_SEAL);
@@ -125,7 +127,7 @@ static uint16_t undo_refused(struct worker *w, struct sealing *s, const int *sta
 	for (uint16_t op = 0; op < s->n_ops; op++) {
 		for (uint16_t i = 0; i < s->ops[op].n; i++, at++) {
 			if (status[at] != 0)
-				undo_one(w, s, s->legs[op], s->ops[op].texts[i].payload_bytes,
+				undo_one(w, s, s->legs[op], i, s->ops[op].texts[i].payload_bytes,
 					s->out[at]);
 			else
 				s->out[n++] = s->out[at];

@@ -24,7 +24,7 @@ struct sealing {
 	const struct peer_leg *legs[SEAL_BATCH]; // of each op: under whose SSRC
 	struct rte_mbuf *out[SEAL_BATCH];
 	uint8_t *pkts[SEAL_BATCH];	    // of out: their RTP headers
-	struct srtp_text texts[SEAL_BATCH]; // of who adds one by one
+	struct srtp_text texts[SEAL_BATCH]; // of who has them copied
 	uint32_t bytes;			    // of the frames
 	uint16_t n_ops;
 	uint16_t n; // packets
@@ -50,7 +50,7 @@ static inline void sealing_begin(struct sealing *s)
 void sealing_add(struct sealing *, const struct peer_leg *, const struct srtp_text *texts,
 	const struct face *faces, int64_t index_shift, uint16_t n);
 
-// Packets whose texts do not last: they are copied. Inline, so that the copy is one of registers.
+// Packets whose texts do not last: they are copied.
 static inline void sealing_add_copied(struct sealing *s, const struct peer_leg *l,
 	const struct srtp_text *texts, const struct face *faces, int64_t index_shift, uint16_t n)
 {

@@ -208,6 +208,8 @@ static void fast_session_destroy(struct srtp_session *s)
 	expanded_forget(&e->opened, s);
 	explicit_bzero(s, session_size(e, s->profile));
 	slab_put(slab, s);
+	if (e->is_wide)
+		gcm_wide_forget();
 }
 
 int fast_burst_run(IMB_MGR *mgr, struct fast_burst *b)

@@ -1,7 +1,7 @@
 // A packet is a row of blocks: its header, the ciphertext, its lengths. Header and ciphertext are
 // taken as one text that begins 16 bytes before the payload, so that the counter of its first block
-// is the one that enciphers the tag, and goes to waste nowhere else. Four blocks are a vector, four
-// vectors a step.
+// is the one that enciphers the tag, whose key stream costs no vector of its own so. Four blocks
+// are a vector, four vectors a step.
 //
 // Blocks are hashed with their bytes reversed, and the hash key's powers times x^-1, so that a
 // carry-less product needs no shift (Gueron, Kounavis: "Intel Carry-Less Multiplication Instruction
@@ -23,6 +23,8 @@ enum {
 	STEP_VECTORS = 4,
 	STEP_BYTES = STEP_VECTORS * VECTOR_BYTES,
 	ROUNDS_MAX = GCM_WIDE_ROUNDS_256,
+	// The fan-out seals from deeper in the stack than who ends a session.
+	FORGET_BYTES = 64 * 1024,
 };
 
 // A step before the last vector, that vector, and the lengths.
@@ -78,7 +80,7 @@ INLINE void product_add(struct product *p, __m512i x, __m512i power)
 		_mm512_clmulepi64_epi128(x, power, 0x10));
 }
 
-// Twice the low half of what is left is cleared by a multiple of the polynomial.
+// Twice the lowest 64 bits are cleared by adding a multiple of the polynomial.
 INLINE __m512i product_reduce(const struct product *p)
 {
 	const __m512i poly = _mm512_set1_epi64(POLYNOMIAL);
@@ -102,12 +104,12 @@ INLINE __m128i multiply(__m128i x, __m128i power)
 	return _mm512_castsi512_si128(product_reduce(&p));
 }
 
-// The n-th power, and the three below it in the lanes behind.
 INLINE const uint8_t *power_at(const struct gcm_wide_key *key, int n)
 {
 	return key->powers[GCM_WIDE_POWERS - n];
 }
 
+// The n-th power, and the three below it in the lanes behind.
 INLINE __m512i powers_down_from(const struct gcm_wide_key *key, int n)
 {
 	return _mm512_loadu_si512(power_at(key, n));
@@ -368,6 +370,13 @@ void gcm_wide_seal(const struct gcm_wide_key *key, unsigned int n_rounds, const 
 		seal_run(key, GCM_WIDE_ROUNDS_256, salt, op);
 	else
 		seal_run(key, GCM_WIDE_ROUNDS_128, salt, op);
+}
+
+__attribute__((noinline)) void gcm_wide_forget(void)
+{
+	uint8_t stack[FORGET_BYTES];
+
+	explicit_bzero(stack, sizeof(stack));
 }
 
 // ---- keys --------------------------------------------------------------------------------------

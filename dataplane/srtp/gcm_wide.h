@@ -34,11 +34,16 @@ size_t gcm_wide_key_bytes(unsigned int n_rounds);
 // out:      gcm_wide_key_bytes are written. A secret, the caller's to wipe.
 void gcm_wide_key_init(const uint8_t *schedule, unsigned int n_rounds, struct gcm_wide_key *out);
 
+// Wipe what sealing and gcm_wide_key_init have left of keys on this thread's stack: round keys,
+// where registers were too few. Called as deep in it as they were, or less.
+void gcm_wide_forget(void);
+
 // Seal the packets of an op. Its session is not looked at.
 // n_rounds: as the key was made for.
 // salt:     12 bytes of the session's.
-// op:       headers of 12 bytes or more with the SSRC of the first; payloads below 2^32 - 64 bytes.
-//           Behind a header's room come ciphertext and 16 bytes of tag; nothing else is written.
+// op:       headers of 12 bytes or more with the SSRC of the first. Behind each header ciphertext
+// and
+//           16 bytes of tag are written, and nothing else.
 // Source:   RFC 7714 8.1, 8.2; NIST SP 800-38D 7.1.
 void gcm_wide_seal(const struct gcm_wide_key *, unsigned int n_rounds, const uint8_t *salt,
 	const struct srtp_seal_op *op);

@@ -5,12 +5,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-static int window_find(const struct srtp_replay *r, uint32_t ssrc)
+// What was seen last is bit 0.
+static bool window_is_free(const struct srtp_replay_window *w)
 {
-	for (uint32_t i = 0; i < r->n_windows; i++)
-		if (r->windows[i].ssrc == ssrc)
-			return (int)i;
-	return -ENOENT;
+	return !(w->seen[0] & 1);
+}
+
+// Return: the place of the SSRC's window, or of the free one that it would have;
+// SRTP_REPLAY_SSRC_MAX:
+//         there is none.
+static uint32_t window_find(const struct srtp_replay *r, uint32_t ssrc)
+{
+	uint32_t i = 0;
+
+	while (i < SRTP_REPLAY_SSRC_MAX && !window_is_free(&r->windows[i]) &&
+		r->windows[i].ssrc != ssrc)
+		i++;
+	return i;
 }
 
 static bool window_has(const struct srtp_replay_window *w, uint32_t distance)
@@ -20,13 +31,13 @@ static bool window_has(const struct srtp_replay_window *w, uint32_t distance)
 
 int srtp_replay_check(const struct srtp_replay *r, uint32_t ssrc, uint32_t index)
 {
-	int at = window_find(r, ssrc);
+	uint32_t at = window_find(r, ssrc);
 	const struct srtp_replay_window *w;
 
-	if (at < 0)
-		return r->n_windows == SRTP_REPLAY_SSRC_MAX ? -ENOBUFS : 0;
+	if (at == SRTP_REPLAY_SSRC_MAX)
+		return -ENOBUFS;
 	w = &r->windows[at];
-	if (index > w->highest)
+	if (window_is_free(w) || index > w->highest)
 		return 0;
 	if (w->highest - index >= SRTP_REPLAY_WINDOW || window_has(w, w->highest - index))
 		return -ESTALE;
@@ -49,16 +60,14 @@ static void window_slide(struct srtp_replay_window *w, uint32_t by)
 
 void srtp_replay_commit(struct srtp_replay *r, uint32_t ssrc, uint32_t index)
 {
-	int at = window_find(r, ssrc);
+	uint32_t at = window_find(r, ssrc);
 	struct srtp_replay_window *w;
 	uint32_t distance;
 
-	if (at < 0) {
-		assert(r->n_windows < SRTP_REPLAY_SSRC_MAX);
-		at = (int)r->n_windows++;
-		r->windows[at] = (struct srtp_replay_window){ .ssrc = ssrc, .highest = index };
-	}
+	assert(at < SRTP_REPLAY_SSRC_MAX);
 	w = &r->windows[at];
+	if (window_is_free(w))
+		*w = (struct srtp_replay_window){ .ssrc = ssrc, .highest = index };
 	if (index > w->highest) {
 		window_slide(w, index - w->highest);
 		w->highest = index;
@@ -72,7 +81,7 @@ void srtp_replay_resume(struct srtp_replay *r, const struct srtp_rtcp_mark *mark
 {
 	*r = (struct srtp_replay){ 0 };
 	for (uint32_t i = 0; i < n_marks && i < SRTP_REPLAY_SSRC_MAX; i++)
-		r->windows[r->n_windows++] = (struct srtp_replay_window){ .ssrc = marks[i].ssrc,
+		r->windows[i] = (struct srtp_replay_window){ .ssrc = marks[i].ssrc,
 			.highest = marks[i].highest,
 			.seen = { UINT64_MAX, UINT64_MAX } };
 }
@@ -80,7 +89,9 @@ void srtp_replay_resume(struct srtp_replay *r, const struct srtp_rtcp_mark *mark
 uint32_t srtp_replay_marks(
 	const struct srtp_replay *r, struct srtp_rtcp_mark out[SRTP_RTCP_SOURCES_MAX])
 {
-	for (uint32_t i = 0; i < r->n_windows; i++)
-		out[i] = (struct srtp_rtcp_mark){ r->windows[i].ssrc, r->windows[i].highest };
-	return r->n_windows;
+	uint32_t n = 0;
+
+	for (; n < SRTP_REPLAY_SSRC_MAX && !window_is_free(&r->windows[n]); n++)
+		out[n] = (struct srtp_rtcp_mark){ r->windows[n].ssrc, r->windows[n].highest };
+	return n;
 }

@@ -1,8 +1,8 @@
 // SRTP and SRTCP of one viewer: seal what leaves, open the reports that come back.
-// Two engines stand behind one narrow interface: "fast" (Intel's multi-buffer library, with a GCM of
-// our own on CPUs with AVX-512) and "libsrtp2" (portable, and the oracle of the tests). Used by the
-// worker threads only: an engine and the sessions made from it belong to one thread.
-// Source: RFC 3711; RFC 7714; RFC 5764 4.2.
+// Two engines stand behind one narrow interface: "fast" (Intel's multi-buffer library, with a GCM
+// of our own on CPUs with AVX-512) and "libsrtp2" (portable, and the oracle of the tests). Used by
+// the worker threads only: an engine and the sessions made from it belong to one thread. Source:
+// RFC 3711; RFC 7714; RFC 5764 4.2.
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 // What the bare cipher costs on this core, called directly with nothing of the data plane around
-// it: the one that the fast engine seals by. testfan prints the fan-out's rate over this one.
+// it. testfan prints the fan-out's rate over this one.
 // Writer: nobody; a measurement is its own. Reader: testfan and tests/bench.
 #pragma once
 
@@ -26,7 +26,8 @@ struct floor_result {
 // that all viewers share into destinations that rotate: viewer by viewer, and the packets of the
 // burst within one.
 // out:    untouched on failure.
-// Return: 0; -EINVAL no such profile, a zero (hdr_bytes may be one), a payload above 2048 bytes, a
-//         header above 128, more packets than 64, -ENOTSUP the library has no code for this CPU,
+// Return: 0; -EINVAL no such profile, a zero, a payload above 2048 bytes, a header below 12 bytes
+// or
+//         above 128, more packets than 64, -ENOTSUP the library has no code for this CPU,
 //         -ENOMEM, -EIO.
 int floor_run(const struct floor_conf *, struct floor_result *out);

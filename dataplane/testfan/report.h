@@ -9,6 +9,7 @@
 // Of the floor and the fan-out taken in turns.
 struct ratio {
 	struct floor_result floor; // median
+	double library_ns;	   // a packet by Intel's library, in the same round
 	double fan_ns;		   // median: a core's time a packet
 	double ratio;		   // fan-out's rate over the floor's
 	unsigned int rounds;	   // 0: not measured

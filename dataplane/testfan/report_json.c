@@ -120,9 +120,10 @@ static json_t *make_ratio(const struct ratio *r)
 {
 	if (r->rounds == 0)
 		return json_null();
-	return json_pack("{sf sf sf sf sf sI}", "ns_per_packet", r->floor.ns_per_packet,
-		"cycles_per_packet", r->floor.cycles_per_packet, "mpps", r->floor.mpps,
-		"fan_ns_per_packet", r->fan_ns, "ratio", r->ratio, "rounds", (json_int_t)r->rounds);
+	return json_pack("{sf sf sf sf sf sf sI}", "ns_per_packet", r->floor.ns_per_packet,
+		"library_ns_per_packet", r->library_ns, "cycles_per_packet",
+		r->floor.cycles_per_packet, "mpps", r->floor.mpps, "fan_ns_per_packet", r->fan_ns,
+		"ratio", r->ratio, "rounds", (json_int_t)r->rounds);
 }
 
 static json_t *make_repair(const struct rig *rig, const struct measure *m)

@@ -371,8 +371,8 @@ static int call_floor(void *arg)
 }
 
 // All cores at once, as the fan-out has them: a busy core may slow the one beside it.
-int rig_floor(
-	const struct rig *rig, const struct settings *s, unsigned int ms, struct floor_result *out)
+int rig_floor(const struct rig *rig, const struct settings *s, bool by_library, unsigned int ms,
+	struct floor_result *out)
 {
 	const uint16_t n = rig->ports.n_workers;
 	struct floor_call calls[REGION_MAX_WORKERS];
@@ -387,6 +387,7 @@ int rig_floor(
 			.payload_bytes = (uint16_t)s->size,
 			.hdr_bytes = DRIVE_RTP_HDR_BYTES,
 			.pkts_per_key = (uint16_t)s->burst,
+			.by_library = by_library,
 			.ms = ms };
 		calls[w].rc = rte_eal_remote_launch(call_floor, &calls[w], port_worker_lcore(w));
 	}

@@ -91,5 +91,5 @@ int rig_memory(const struct rig *, struct rig_memory *out);
 // running.
 // out:    the mean of a core's times; Mpps of all together.
 // Return: 0; -EBUSY; -errno of floor_run.
-int rig_floor(
-	const struct rig *, const struct settings *, unsigned int ms, struct floor_result *out);
+int rig_floor(const struct rig *, const struct settings *, bool by_library, unsigned int ms,
+	struct floor_result *out);

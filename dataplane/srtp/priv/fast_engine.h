@@ -1,6 +1,8 @@
 // The fast engine's insides: engine_fast.c makes sessions and seals RTP, fast_rtcp.c does SRTCP.
 #pragma once
 
+#include <assert.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <intel-ipsec-mb.h>
@@ -41,6 +43,11 @@ struct fast_session {
 		struct fast_cm cm;
 	} rtp;
 };
+
+static_assert(offsetof(struct srtp_session, salt) + SRTP_MASTER_SALT_MAX_BYTES <= FAST_LINE_BYTES,
+	"sealing reads one line of it");
+static_assert(offsetof(struct fast_session, rtp) == 4 * FAST_LINE_BYTES,
+	"opening SRTCP reads what srtp_fetch_rtcp fetches");
 
 // One burst of CM packets on its way through the library.
 struct fast_burst {

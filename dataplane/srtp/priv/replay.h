@@ -12,6 +12,7 @@ enum {
 	SRTP_REPLAY_WINDOW = 128,
 };
 
+// Of a sender SSRC. The first that has seen nothing is free, and so are those behind it.
 struct srtp_replay_window {
 	uint64_t seen[2]; // bit d, counted from seen[0] bit 0: index highest - d was accepted
 	uint32_t highest;
@@ -20,7 +21,6 @@ struct srtp_replay_window {
 
 struct srtp_replay {
 	struct srtp_replay_window windows[SRTP_REPLAY_SSRC_MAX];
-	uint32_t n_windows;
 };
 
 // index:  31 bits.

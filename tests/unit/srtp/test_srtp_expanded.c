@@ -8,7 +8,7 @@
 #include "dataplane/srtp/priv/expanded.h"
 
 enum {
-	OWNER_BYTES = 1344,
+	OWNER_BYTES = 832,
 	SLOTS = 1024,
 };
 
