@@ -153,6 +153,31 @@ static void a_refused_resend_is_missed_by_the_leg(void **state)
 	assert_int_equal(video_state()->resent_bytes, 100 + 102 + 103);
 }
 
+// Two copies of one packet are one run; neither comes to be.
+static void refused_copies_never_were(void **state)
+{
+	struct peer_leg *l = &make_peer(SRTP_PROFILE_GCM128)->legs[PEER_RTX];
+	struct srtp_text texts[2] = { { .payload = plain_bytes, .payload_bytes = TOO_LONG } };
+	struct face faces[2] = {};
+	struct sealing s;
+
+	texts[1] = texts[0];
+	sealing_begin(&s);
+	s.resends = true;
+	assert_int_equal(sealing_take(worker(), &s, 2), 2);
+	sealing_add_copied(&s, l, texts, faces, 1000, 2);
+	for (int i = 0; i < 2; i++)
+		count(&s, l, TOO_LONG);
+	video_state()->copies = 1;
+	sealing_end(worker(), &s);
+	assert_int_equal(l->sent->packets, 0);
+	assert_int_equal(l->sent->bytes, 0);
+	assert_int_equal(video_state()->resent, 0);
+	assert_int_equal(video_state()->resent_bytes, 0);
+	assert_int_equal(video_state()->copies, 0);
+	assert_int_equal(video_state()->sent.drops, 2);
+}
+
 // Nothing is lost and nothing leaks when the pool runs dry within a batch.
 static void an_empty_pool_ends_a_batch(void **state)
 {
@@ -266,6 +291,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		kit_test(a_refused_packet_never_was),
 		kit_test(a_refused_resend_is_missed_by_the_leg),
+		kit_test(refused_copies_never_were),
 		kit_test(an_empty_pool_ends_a_batch),
 		kit_test(what_is_left_of_a_batch_is_used),
 		kit_test(one_mbuf_at_a_time),
