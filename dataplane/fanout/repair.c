@@ -201,7 +201,7 @@ static bool seal_copies(struct worker *w, const struct request *q)
 	struct peer_leg *l = wrapped ? rtx : q->leg;
 	uint8_t *osn = next_payload(w);
 	uint16_t n = sealing_take(w, &w->repairs->sealing, q->n_copies);
-	struct srtp_text texts[COPIES_MAX];
+	struct srtp_text *texts = sealing_texts(&w->repairs->sealing);
 	struct face faces[COPIES_MAX];
 
 	osn[0] = (uint8_t)(q->index >> 8);
@@ -214,7 +214,7 @@ static bool seal_copies(struct worker *w, const struct request *q)
 		faces[i] = (struct face){ .ts = q->ts, .marker = q->meta.marker };
 	}
 	if (n) {
-		sealing_add_copied(&w->repairs->sealing, l, texts, faces, 0, n);
+		sealing_add(&w->repairs->sealing, l, texts, faces, 0, n);
 		count_resent(w, q, l, texts[0].payload_bytes, n);
 	}
 	return n == q->n_copies;

@@ -24,7 +24,7 @@ struct sealing {
 	const struct peer_leg *legs[SEAL_BATCH]; // of each op: under whose SSRC
 	struct rte_mbuf *out[SEAL_BATCH];
 	uint8_t *pkts[SEAL_BATCH];	    // of out: their RTP headers
-	struct srtp_text texts[SEAL_BATCH]; // of who has them copied
+	struct srtp_text texts[SEAL_BATCH]; // of who has none that last
 	uint32_t bytes;			    // of the frames
 	uint16_t n_ops;
 	uint16_t n; // packets
@@ -50,13 +50,10 @@ static inline void sealing_begin(struct sealing *s)
 void sealing_add(struct sealing *, const struct peer_leg *, const struct srtp_text *texts,
 	const struct face *faces, int64_t index_shift, uint16_t n);
 
-// Packets whose texts do not last: they are copied.
-static inline void sealing_add_copied(struct sealing *s, const struct peer_leg *l,
-	const struct srtp_text *texts, const struct face *faces, int64_t index_shift, uint16_t n)
+// Where texts that would not last otherwise are written, for the sealing_add that comes next.
+static inline struct srtp_text *sealing_texts(struct sealing *s)
 {
-	for (uint16_t i = 0; i < n; i++)
-		s->texts[s->n + i] = texts[i];
-	sealing_add(s, l, &s->texts[s->n], faces, index_shift, n);
+	return s->texts + s->n;
 }
 
 // Seal what has gathered and send it. A packet that the engine refused never was: what was counted

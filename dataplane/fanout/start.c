@@ -443,9 +443,7 @@ static bool add(
 {
 	struct peer_leg *l = s->leg;
 	const struct draw *draw = &peer_course_of(l)->epochs[0].draw;
-	struct srtp_text text = { .payload = w->starts.plain[sealing->n],
-		.seq = m->seq,
-		.payload_bytes = m->payload_bytes };
+	struct srtp_text *text = sealing_texts(sealing);
 	struct face face = { .ts = draw_ts(draw, m->frame, m->ts), .marker = m->marker };
 	uint64_t next = m->seq + (uint64_t)l->index_shift + 1;
 
@@ -455,7 +453,10 @@ static bool add(
 	// it.
 	if (next > l->sent->next_index)
 		l->sent->next_index = next;
-	sealing_add_copied(sealing, l, &text, &face, l->index_shift, 1);
+	*text = (struct srtp_text){ .payload = w->starts.plain[sealing->n],
+		.seq = m->seq,
+		.payload_bytes = m->payload_bytes };
+	sealing_add(sealing, l, text, &face, l->index_shift, 1);
 	l->sent->packets++;
 	l->sent->bytes += m->payload_bytes;
 	s->bytes += m->payload_bytes + PACKET_OVERHEAD_BYTES;

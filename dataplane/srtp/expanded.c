@@ -11,68 +11,72 @@ enum {
 	FETCH_BYTES = 6 * LINE_BYTES, // round keys, and eight powers behind them
 };
 
-struct expanded_slot {
-	_Alignas(LINE_BYTES) struct gcm_key_data key;
-	const void *owner; // NULL: nobody's
+// Owners stand apart from the keys: all of them fit a near cache, and whoever asks is mostly there.
+struct expanded_table {
+	const void *owners[SLOTS]; // NULL: nobody's
+	struct {
+		_Alignas(LINE_BYTES) struct gcm_key_data key;
+	} slots[SLOTS];
 };
 
 // Pages that nobody's key needs cost nothing.
 int expanded_init(struct expanded *e, size_t owner_bytes)
 {
-	void *at = mmap(NULL, SLOTS * sizeof(*e->slots), PROT_READ | PROT_WRITE,
+	void *at = mmap(NULL, sizeof(*e->table), PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (at == MAP_FAILED)
 		return -ENOMEM;
-	e->slots = at;
+	e->table = at;
 	e->owner_bytes = owner_bytes;
 	return 0;
 }
 
 void expanded_fini(struct expanded *e)
 {
-	if (!e->slots)
+	if (!e->table)
 		return;
 	for (size_t i = 0; i < SLOTS; i++)
-		if (e->slots[i].owner)
-			explicit_bzero(&e->slots[i], sizeof(e->slots[i]));
-	munmap(e->slots, SLOTS * sizeof(*e->slots));
-	e->slots = NULL;
+		if (e->table->owners[i])
+			explicit_bzero(&e->table->slots[i].key, sizeof(e->table->slots[i].key));
+	munmap(e->table, sizeof(*e->table));
+	e->table = NULL;
 }
 
 // Owners that lie in a row have places in a row.
-static struct expanded_slot *slot_of(const struct expanded *e, const void *owner)
+static size_t place_of(const struct expanded *e, const void *owner)
 {
-	return &e->slots[(uintptr_t)owner / e->owner_bytes % SLOTS];
+	return (uintptr_t)owner / e->owner_bytes % SLOTS;
 }
 
 size_t expanded_bytes(void)
 {
-	return SLOTS * sizeof(struct expanded_slot);
+	return sizeof(struct expanded_table);
 }
 
 struct gcm_key_data *expanded_get(struct expanded *e, const void *owner, bool *fresh)
 {
-	struct expanded_slot *slot = slot_of(e, owner);
+	size_t at = place_of(e, owner);
 
-	*fresh = slot->owner != owner;
-	slot->owner = owner;
-	return &slot->key;
+	*fresh = e->table->owners[at] != owner;
+	e->table->owners[at] = owner;
+	return &e->table->slots[at].key;
 }
 
 void expanded_fetch(const struct expanded *e, const void *owner)
 {
-	const struct expanded_slot *slot = slot_of(e, owner);
+	const char *key = (const char *)&e->table->slots[place_of(e, owner)].key;
 
 	for (size_t off = 0; off < FETCH_BYTES; off += LINE_BYTES)
-		__builtin_prefetch((const char *)slot + off, 0, 3);
-	__builtin_prefetch(&slot->owner, 0, 3);
+		__builtin_prefetch(key + off, 0, 3);
 }
 
 void expanded_forget(struct expanded *e, const void *owner)
 {
-	struct expanded_slot *slot = slot_of(e, owner);
+	size_t at = place_of(e, owner);
 
-	if (slot->owner == owner)
-		explicit_bzero(slot, sizeof(*slot));
+	if (e->table->owners[at] != owner)
+		return;
+	explicit_bzero(&e->table->slots[at].key, sizeof(e->table->slots[at].key));
+	e->table->owners[at] = NULL;
 }

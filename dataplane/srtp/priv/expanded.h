@@ -9,10 +9,10 @@
 
 #include <intel-ipsec-mb.h>
 
-struct expanded_slot;
+struct expanded_table;
 
 struct expanded {
-	struct expanded_slot *slots;
+	struct expanded_table *table;
 	size_t owner_bytes;
 };
 

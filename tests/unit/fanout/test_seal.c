@@ -39,13 +39,13 @@ static void count(struct sealing *s, struct peer_leg *l, uint16_t payload_bytes)
 // Give one to the batch and count it.
 static void add(struct sealing *s, struct peer_leg *l, uint16_t payload_bytes, uint64_t index)
 {
-	struct srtp_text text = {
-		.payload = plain_bytes, .seq = index, .payload_bytes = payload_bytes
-	};
 	struct face face = { .ts = 9 };
 
 	assert_true(sealing_has_room(worker(), s, 1));
-	sealing_add_copied(s, l, &text, &face, 0, 1);
+	*sealing_texts(s) = (struct srtp_text){
+		.payload = plain_bytes, .seq = index, .payload_bytes = payload_bytes
+	};
+	sealing_add(s, l, sealing_texts(s), &face, 0, 1);
 	count(s, l, payload_bytes);
 }
 
@@ -165,7 +165,7 @@ static void refused_copies_never_were(void **state)
 	sealing_begin(&s);
 	s.resends = true;
 	assert_int_equal(sealing_take(worker(), &s, 2), 2);
-	sealing_add_copied(&s, l, texts, faces, 1000, 2);
+	sealing_add(&s, l, texts, faces, 1000, 2);
 	for (int i = 0; i < 2; i++)
 		count(&s, l, TOO_LONG);
 	video_state()->copies = 1;
