@@ -17,8 +17,8 @@ struct record_cursor {
 	size_t bytes_left;
 };
 
-// Step to the next record that may be for us. Skips types, versions, epochs and sizes that no
-// record of an association like ours has; a record cut short ends the walk.
+// Step to the next record that may be for us. Skips types, versions and epochs that no record of an
+// association like ours has, and sealed ones without text; a record cut short ends the walk.
 // record: into the datagram, header included, record_bytes of it.
 // Return: false at the end.
 bool record_next(struct record_cursor *, const uint8_t **record, size_t *record_bytes);
