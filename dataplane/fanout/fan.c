@@ -9,8 +9,8 @@
 
 enum {
 	RUN_MAX = WORKER_PREFIX_MAX + WORKER_BURST,
-	// So many viewers ahead their lines are fetched; what those point at, one fewer.
-	AHEAD = 3,
+	// So many viewers ahead their lines are fetched; half as many, what those point at.
+	AHEAD = 8,
 };
 
 static_assert(RUN_MAX <= (int)SEAL_BATCH, "a viewer's run is sealed at once");
@@ -217,8 +217,8 @@ static void send_to_all(struct worker *w, struct fan *fan, const struct run *run
 	for (uint32_t i = 0; i < fan->n_viewers; i++) {
 		if (i + AHEAD < fan->n_viewers)
 			fetch_viewer(viewer_at(fan, i + AHEAD));
-		if (i + AHEAD - 1 < fan->n_viewers)
-			rte_prefetch0(viewer_at(fan, i + AHEAD - 1)->sent);
+		if (i + AHEAD / 2 < fan->n_viewers)
+			rte_prefetch0(viewer_at(fan, i + AHEAD / 2)->sent);
 		send_to_viewer(w, &sealing, viewer_at(fan, i), run);
 	}
 	sealing_end(w, &sealing);
