@@ -370,7 +370,16 @@ static int call_floor(void *arg)
 	return floor_run(&call->conf, &call->result);
 }
 
-// All cores at once, as the fan-out has them: a busy core may slow the one beside it.
+// This thread sleeps meanwhile, as it does while the fan-out runs: a busy core may slow the one
+// beside it.
+static int await_floor(unsigned int lcore)
+{
+	while (rte_eal_get_lcore_state(lcore) == RUNNING)
+		usleep(POLL_US);
+	return rte_eal_wait_lcore(lcore);
+}
+
+// All cores at once, as the fan-out has them.
 int rig_floor(const struct rig *rig, const struct settings *s, bool by_library, unsigned int ms,
 	struct floor_result *out)
 {
@@ -393,7 +402,7 @@ int rig_floor(const struct rig *rig, const struct settings *s, bool by_library, 
 	}
 	for (uint16_t w = 0; w < n; w++) {
 		if (calls[w].rc == 0)
-			calls[w].rc = rte_eal_wait_lcore(port_worker_lcore(w));
+			calls[w].rc = await_floor(port_worker_lcore(w));
 		if (calls[w].rc < 0) {
 			rc = calls[w].rc;
 			continue;
