@@ -40,11 +40,11 @@ def _point(**changes):
 #   seconds: of each turn, in place of the usual.
 SHOWS = (
     {"what": "AES-128-GCM, 1200 bytes, 5000 peers: fan-out over bare-cipher floor", "asked": 0.85,
-     "sense": "least", "single": _point(), "options": ["--floor", "--rounds=3"],
-     "member": ("floor", "ratio")},
+     "sense": "least", "single": _point(), "options": ["--floor", "--rounds=15"],
+     "seconds": 0.3, "member": ("floor", "ratio")},
     {"what": "AES-CM-SHA1-80, likewise, over its multi-buffer floor", "asked": 0.80,
-     "sense": "least", "single": _point(profile="cm80"), "options": ["--floor", "--rounds=3"],
-     "member": ("floor", "ratio")},
+     "sense": "least", "single": _point(profile="cm80"), "options": ["--floor", "--rounds=15"],
+     "seconds": 0.3, "member": ("floor", "ratio")},
     {"what": "fast engine over libsrtp2 as installed, 1000 peers", "asked": 10, "sense": "least",
      "ratio": (_point(peers=1000, engine="fast"), _point(peers=1000, engine="libsrtp2"))},
     {"what": "10,000 peers over 100 peers, packets/s", "asked": 0.9, "sense": "least",
