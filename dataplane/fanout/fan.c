@@ -19,7 +19,6 @@ static_assert(RUN_MAX <= (int)SEAL_BATCH, "a viewer's run is sealed at once");
 struct run {
 	struct rte_mbuf *pkts[RUN_MAX];
 	struct srtp_text texts[RUN_MAX];
-	struct face faces[RUN_MAX];
 	uint16_t n;
 	uint16_t fresh; // from here on they are new to viewers that play already
 	uint16_t start; // from here on a viewer may begin; n: nowhere
@@ -49,7 +48,7 @@ static void add_from_first_on(
 {
 	for (; i < run->n; i++) {
 		if ((int64_t)run->texts[i].seq + l->index_shift >= l->first_index) {
-			sealing_add(s, l, &run->texts[i], &run->faces[i], l->index_shift, 1);
+			sealing_add(s, l, &run->texts[i], l->index_shift, 1);
 		} else {
 			l->sent->packets--;
 			l->sent->bytes -= run->texts[i].payload_bytes;
@@ -84,7 +83,7 @@ static void send_to_viewer(
 	if (unlikely((int64_t)run->lowest_seq + l->index_shift < l->first_index))
 		add_from_first_on(s, l, run, from);
 	else
-		sealing_add(s, l, run->texts + from, run->faces + from, l->index_shift, n);
+		sealing_add(s, l, run->texts + from, l->index_shift, n);
 }
 
 // Video begins at the first packet of a key frame's access unit, sound anywhere. What still waited
@@ -138,9 +137,10 @@ static void add_packet(struct run *run, struct rte_mbuf *m)
 	run->texts[run->n] = (struct srtp_text){
 		.payload = rte_pktmbuf_mtod_offset(m, const uint8_t *, p->payload_off),
 		.seq = p->seq,
+		.ts = p->ts,
 		.payload_bytes = p->payload_bytes,
+		.marker = p->marker,
 	};
-	run->faces[run->n] = (struct face){ .ts = p->ts, .marker = p->marker };
 	run->pkts[run->n++] = m;
 	run->lowest_seq = RTE_MIN(run->lowest_seq, p->seq);
 	run->highest_seq = RTE_MAX(run->highest_seq, p->seq);

@@ -202,19 +202,19 @@ static bool seal_copies(struct worker *w, const struct request *q)
 	uint8_t *osn = next_payload(w);
 	uint16_t n = sealing_take(w, &w->repairs->sealing, q->n_copies);
 	struct srtp_text *texts = sealing_texts(&w->repairs->sealing);
-	struct face faces[COPIES_MAX];
 
 	osn[0] = (uint8_t)(q->index >> 8);
 	osn[1] = (uint8_t)q->index;
 	for (uint16_t i = 0; i < n; i++) {
 		texts[i] = (struct srtp_text){ .payload = osn + (wrapped ? 0 : PEER_OSN_BYTES),
 			.seq = wrapped ? peer_rtx_take(q->peer) : q->index,
+			.ts = q->ts,
 			.payload_bytes = (uint16_t)(q->meta.payload_bytes +
-						    (wrapped ? PEER_OSN_BYTES : 0)) };
-		faces[i] = (struct face){ .ts = q->ts, .marker = q->meta.marker };
+						    (wrapped ? PEER_OSN_BYTES : 0)),
+			.marker = q->meta.marker };
 	}
 	if (n) {
-		sealing_add(&w->repairs->sealing, l, texts, faces, 0, n);
+		sealing_add(&w->repairs->sealing, l, texts, 0, n);
 		count_resent(w, q, l, texts[0].payload_bytes, n);
 	}
 	return n == q->n_copies;

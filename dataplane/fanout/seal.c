@@ -22,22 +22,19 @@ static const struct peer_leg *missed_of(const struct peer_leg *l)
 	return l->kind == PEER_RTX ? &peer_of(l)->legs[LEG_VIDEO] : l;
 }
 
-// What the packets of one viewer and one payload size have in common. In words of the width in
-// which they are stored again: a load that is wider than the store before it would wait for the
-// cache.
+// What the mbufs of one viewer and one payload size have in common. In words of the width in which
+// they are stored again: a load that is wider than the store before it would wait for the cache.
 struct stamp {
 	uint64_t rearm; // mbuf fields, eight bytes each
 	uint64_t ol_flags;
 	uint64_t type_and_bytes;
 	uint64_t bytes_and_mark;
-	struct frame_sizes sizes;
 	uint16_t bytes; // of the frame
 };
 
-static inline struct stamp stamp_make(const struct peer_leg *l, uint16_t payload_bytes)
+static inline struct stamp stamp_make(const struct peer_leg *l, uint16_t behind_udp)
 {
 	uint16_t hdr_bytes = (uint16_t)(l->form.hdr_bytes + l->rtp_hdr_bytes);
-	uint16_t behind_udp = (uint16_t)(l->rtp_hdr_bytes + payload_bytes + l->tag_bytes);
 	uint16_t bytes = (uint16_t)(l->form.hdr_bytes + behind_udp);
 	uint64_t refcnt = 1, nb_segs = 1, port = RTE_MBUF_PORT_INVALID;
 	uint64_t mark = tx_mark_of(l->slot, l->kind == PEER_RTX ? LEG_VIDEO : l->kind);
@@ -47,7 +44,6 @@ static inline struct stamp stamp_make(const struct peer_leg *l, uint16_t payload
 		.ol_flags = frame_ol_flags(&l->form),
 		.type_and_bytes = (uint64_t)bytes << 32,
 		.bytes_and_mark = bytes | mark << 32,
-		.sizes = frame_sizes_make(&l->form, behind_udp),
 		.bytes = bytes };
 }
 
@@ -61,47 +57,49 @@ static inline void stamp_mbuf(const struct stamp *t, const struct peer_leg *l, s
 		m->tx_offload = frame_tx_offload(&l->form);
 }
 
-// Put the headers of packets, up to the first of another size.
+// An op of packets, up to the first of another size.
 // Return: how many.
 static inline uint16_t add_alike(struct sealing *s, const struct peer_leg *l,
-	const struct srtp_text *texts, const struct face *faces, uint16_t seq_shift, uint16_t n)
+	const struct srtp_text *texts, int64_t index_shift, uint16_t n)
 {
 	const uint16_t payload_bytes = texts[0].payload_bytes;
-	const struct stamp t = stamp_make(l, payload_bytes);
+	const uint16_t behind_udp = (uint16_t)(l->rtp_hdr_bytes + payload_bytes + l->tag_bytes);
+	const struct stamp t = stamp_make(l, behind_udp);
 	// As m->buf_addr says, but without waiting for m to come from the cache.
-	const size_t frame_at = sizeof(struct rte_mbuf) + sizeof(struct packet) +
-				WORKER_PAYLOAD_OFF - (l->form.hdr_bytes + l->rtp_hdr_bytes);
+	const size_t rtp_at = sizeof(struct rte_mbuf) + sizeof(struct packet) + WORKER_PAYLOAD_OFF -
+			      l->rtp_hdr_bytes;
 	struct rte_mbuf *const *out = s->out + s->n;
 	uint8_t **pkts = s->pkts + s->n;
 	uint16_t i;
 
 	for (i = 0; i < n && texts[i].payload_bytes == payload_bytes; i++) {
 		stamp_mbuf(&t, l, out[i]);
-		pkts[i] = peer_put_headers(l, (uint8_t *)out[i] + frame_at, &t.sizes,
-			(uint16_t)(texts[i].seq + seq_shift), faces[i].ts, faces[i].marker);
+		pkts[i] = (uint8_t *)out[i] + rtp_at;
 	}
+	peer_head_make(l, behind_udp, &s->heads[s->n_ops]);
+	s->ops[s->n_ops] = (struct srtp_seal_op){ .session = l->srtp,
+		.texts = texts,
+		.pkts = pkts,
+		.head = &s->heads[s->n_ops],
+		.index_shift = index_shift,
+		.hdr_bytes = l->rtp_hdr_bytes,
+		.n = i };
+	s->legs[s->n_ops++] = l;
 	s->n += i;
 	s->bytes += (uint32_t)i * t.bytes;
 	return i;
 }
 
 void sealing_add(struct sealing *s, const struct peer_leg *l, const struct srtp_text *texts,
-	const struct face *faces, int64_t index_shift, uint16_t n)
+	int64_t index_shift, uint16_t n)
 {
-	s->ops[s->n_ops] = (struct srtp_seal_op){ .session = l->srtp,
-		.texts = texts,
-		.pkts = s->pkts + s->n,
-		.index_shift = index_shift,
-		.hdr_bytes = l->rtp_hdr_bytes,
-		.n = n };
 	srtp_fetch(l->srtp);
-	s->legs[s->n_ops++] = l;
 	s->sums |= l->form.checksum == FRAME_CHECKSUM_SOFTWARE;
 	for (uint16_t i = 0; i < n;)
-		i += add_alike(s, l, texts + i, faces + i, (uint16_t)index_shift, n - i);
+		i += add_alike(s, l, texts + i, index_shift, n - i);
 }
 
-// at: in its op.
+// at: in its op. Copies of a packet are of one size, and so of one op.
 static void undo_one(struct worker *w, struct sealing *s, const struct peer_leg *l, uint16_t at,
 	uint16_t payload_bytes, struct rte_mbuf *m)
 {

@@ -1,5 +1,5 @@
-// Packets of viewers on their way out: gathered over viewers with their headers in place, sealed
-// together, given to the port. The fan-out, beginnings (start) and resends (repair) all send so.
+// Packets of viewers on their way out: gathered over viewers, sealed together with their headers
+// before them, given to the port. The fan-out, beginnings (start) and resends (repair) all send so.
 // Owner: the worker's thread.
 #pragma once
 
@@ -12,18 +12,13 @@ enum {
 	SEAL_BATCH = WORKER_TX_BATCH,
 };
 
-// How a text is shown to viewers.
-struct face {
-	uint32_t ts; // but for the leg's base
-	bool marker;
-};
-
 // out is filled ahead of use. sealing_begin begins one; sealing_end ends it.
 struct sealing {
 	struct srtp_seal_op ops[SEAL_BATCH];
+	struct srtp_head heads[SEAL_BATCH];	 // of each op
 	const struct peer_leg *legs[SEAL_BATCH]; // of each op: under whose SSRC
 	struct rte_mbuf *out[SEAL_BATCH];
-	uint8_t *pkts[SEAL_BATCH];	    // of out: their RTP headers
+	uint8_t *pkts[SEAL_BATCH];	    // of out: where their RTP headers go
 	struct srtp_text texts[SEAL_BATCH]; // of who has none that last
 	uint32_t bytes;			    // of the frames
 	uint16_t n_ops;
@@ -45,10 +40,10 @@ static inline void sealing_begin(struct sealing *s)
 
 // Packets for one viewer, in order; there must be room. The caller counts them, and has raised
 // next_index.
-// texts, faces: n of each; texts and what they point to are borrowed until they are sealed.
-// index_shift:  of the leg's indices from the texts' seq.
+// texts:       n, borrowed until they are sealed, as what they point to.
+// index_shift: of the leg's indices from the texts' seq.
 void sealing_add(struct sealing *, const struct peer_leg *, const struct srtp_text *texts,
-	const struct face *faces, int64_t index_shift, uint16_t n);
+	int64_t index_shift, uint16_t n);
 
 // Where texts that would not last otherwise are written, for the sealing_add that comes next.
 static inline struct srtp_text *sealing_texts(struct sealing *s)

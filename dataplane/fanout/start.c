@@ -444,7 +444,7 @@ static bool add(
 	struct peer_leg *l = s->leg;
 	const struct draw *draw = &peer_course_of(l)->epochs[0].draw;
 	struct srtp_text *text = sealing_texts(sealing);
-	struct face face = { .ts = draw_ts(draw, m->frame, m->ts), .marker = m->marker };
+	const uint32_t ts = draw_ts(draw, m->frame, m->ts);
 	uint64_t next = m->seq + (uint64_t)l->index_shift + 1;
 
 	if (!sealing_take(w, sealing, 1))
@@ -455,14 +455,16 @@ static bool add(
 		l->sent->next_index = next;
 	*text = (struct srtp_text){ .payload = w->starts.plain[sealing->n],
 		.seq = m->seq,
-		.payload_bytes = m->payload_bytes };
-	sealing_add(sealing, l, text, &face, l->index_shift, 1);
+		.ts = ts,
+		.payload_bytes = m->payload_bytes,
+		.marker = m->marker };
+	sealing_add(sealing, l, text, l->index_shift, 1);
 	l->sent->packets++;
 	l->sent->bytes += m->payload_bytes;
 	s->bytes += m->payload_bytes + PACKET_OVERHEAD_BYTES;
 	s->frame = m->frame;
-	s->shown_ts = face.ts;
-	s->closed_up = face.ts == m->ts && (draw->step == 0 || (int32_t)(m->frame - s->last) > 0);
+	s->shown_ts = ts;
+	s->closed_up = ts == m->ts && (draw->step == 0 || (int32_t)(m->frame - s->last) > 0);
 	return true;
 }
 

@@ -17,7 +17,7 @@ enum {
 	// Fixed header, 0xBEDE and length, id byte and MID, filled up to a word.
 	PEER_RTP_HDR_MAX_BYTES = 12 + 4 + 20,
 	PEER_OSN_BYTES = 2, // in front of a retransmission's payload (RFC 4588 4)
-	PEER_HDR_ROOM_BYTES = 2 * REGION_LINE_BYTES, // copied by lines
+	PEER_HDR_ROOM_BYTES = SRTP_HEAD_LINES * SRTP_HEAD_LINE_BYTES,
 	PEER_EPOCHS = 2,
 	PEER_RECENT = 64,     // resends that are remembered for a round trip; a power of two
 	PEER_FIR_SENDERS = 2, // whose requests are told apart from repetitions
@@ -221,23 +221,19 @@ static inline uint32_t draw_ts(const struct draw *d, uint32_t frame, uint32_t ts
 	return (int32_t)(ts - least) > 0 ? ts : least;
 }
 
-// The headers of one packet, but for a checksum over the payload.
-// at:    where the frame begins; PEER_HDR_ROOM_BYTES may be written, the payload comes after.
-// sizes: of everything behind UDP.
-// Return: the RTP header.
-static inline uint8_t *peer_put_headers(const struct peer_leg *l, uint8_t *at,
-	const struct frame_sizes *sizes, uint16_t seq, uint32_t ts, bool marker)
+// What all packets of one size begin with, but for a checksum over the payload.
+// behind_udp: its bytes.
+static inline void peer_head_make(
+	const struct peer_leg *l, uint16_t behind_udp, struct srtp_head *out)
 {
-	const uint8_t *own = l->hdr + l->form.hdr_bytes;
-	uint8_t *rtp = at + l->form.hdr_bytes;
-	// Up to the timestamp in one store.
-	uint64_t first_be = htobe64((uint64_t)(own[0] << 8 | own[1] | marker << 7) << 48 |
-				    (uint64_t)seq << 32 | (uint32_t)(ts + l->ts_base));
+	const struct frame_sizes sizes = frame_sizes_make(&l->form, behind_udp);
 
-	memcpy(at, l->hdr, REGION_LINE_BYTES);
-	if (l->form.hdr_bytes + l->rtp_hdr_bytes > REGION_LINE_BYTES)
-		memcpy(at + REGION_LINE_BYTES, l->hdr + REGION_LINE_BYTES, REGION_LINE_BYTES);
-	frame_put_sizes(&l->form, at, sizes);
-	memcpy(rtp, &first_be, sizeof(first_be));
-	return rtp;
+	out->ts_base = l->ts_base;
+	out->rtp_at = l->form.hdr_bytes;
+	out->n_lines = l->form.hdr_bytes + l->rtp_hdr_bytes > SRTP_HEAD_LINE_BYTES ? 2 : 1;
+	memcpy(out->bytes, l->hdr, SRTP_HEAD_LINE_BYTES);
+	if (out->n_lines > 1)
+		memcpy(out->bytes + SRTP_HEAD_LINE_BYTES, l->hdr + SRTP_HEAD_LINE_BYTES,
+			SRTP_HEAD_LINE_BYTES);
+	frame_put_sizes(&l->form, out->bytes, &sizes);
 }

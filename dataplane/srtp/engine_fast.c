@@ -269,16 +269,18 @@ static int payload_most(uint16_t hdr_bytes)
 	return FAST_PKT_MAX_BYTES - SRTP_TAG_MAX_BYTES - hdr_bytes;
 }
 
-// Judge an op's packets and make their IVs, well before these are loaded. Our own cipher makes its
-// IVs from registers.
+// Judge an op's packets, write their heads and make their IVs, well before these are loaded. Our
+// own cipher does so for each packet, in registers.
 static void prepare_op(const struct srtp_seal_op *op, uint8_t (*iv)[SRTP_CM_IV_BYTES], int *status)
 {
 	const struct srtp_session *s = op->session;
 	const int most = payload_most(op->hdr_bytes);
-	uint32_t ssrc = most < 0 ? 0 : srtp_get_be32(op->pkts[0] + 8);
+	uint32_t ssrc = most < 0 ? 0 : srtp_get_be32(srtp_seal_header(op, 0) + 8);
 
 	for (unsigned int i = 0; i < op->n; i++) {
 		status[i] = op->texts[i].payload_bytes > most ? -EMSGSIZE : 0;
+		if (op->head)
+			srtp_put_head(op, i);
 		if (srtp_is_gcm(s->profile))
 			srtp_iv_gcm(s->salt, ssrc, srtp_seal_index(op, i), iv[i]);
 		else
@@ -398,9 +400,9 @@ static unsigned int seal_burst(
 	fetch_keys(e, &ahead, ops, n_ops, FAST_AHEAD_PACKETS);
 	prepare(e, ops, n_ops, status);
 	for (unsigned int i = 0; i < n_ops; i++) {
-		// The next op's at least, however many packets this one has.
-		fetch_keys(e, &ahead, ops, n_ops,
-			at + (ops[i].n < FAST_AHEAD_PACKETS ? FAST_AHEAD_PACKETS : ops[i].n + 1u));
+		// The next viewer's at least, however many packets this one has, and past an op of
+		// few that its own may have behind them.
+		fetch_keys(e, &ahead, ops, n_ops, at + ops[i].n + FAST_AHEAD_PACKETS - 1u);
 		if (is_wide_op(e, &ops[i]))
 			n_sealed += wide_seal_op(&ops[i], status + at);
 		else if (!srtp_is_gcm(ops[i].session->profile))

@@ -261,6 +261,8 @@ static int lib_seal_one(const struct srtp_seal_op *op, unsigned int i)
 
 	if (op->hdr_bytes < SRTP_RTP_HDR_MIN_BYTES)
 		return -EMSGSIZE;
+	if (op->head)
+		srtp_put_head(op, i);
 	if (rtp_hdr_bytes(pkt, op->hdr_bytes) != op->hdr_bytes)
 		return -EINVAL;
 	st = tx_get(s, srtp_get_be32(pkt + 8));

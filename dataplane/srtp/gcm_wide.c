@@ -12,6 +12,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "dataplane/srtp/priv/engine.h"
 #include "dataplane/srtp/priv/wire.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -221,19 +222,40 @@ INLINE void put_ciphertext(
 
 // ---- a packet ----------------------------------------------------------------------------------
 
+INLINE __m128i load_part(const uint8_t *at, unsigned int bytes)
+{
+	return _mm_maskz_loadu_epi8(
+		(__mmask16)(bytes < BLOCK_BYTES ? (1u << bytes) - 1 : 0xffff), at);
+}
+
 // What is left of a header that is longer than the block it has in the row is hashed before.
+// block:  the header's first.
 INLINE __m512i header_block(
-	const struct gcm_wide_key *key, const uint8_t *header, unsigned int bytes)
+	const struct gcm_wide_key *key, const uint8_t *header, __m128i block, unsigned int bytes)
 {
 	__m128i sum = _mm_setzero_si128();
 
-	for (; bytes > BLOCK_BYTES; bytes -= BLOCK_BYTES, header += BLOCK_BYTES) {
-		__m128i block = _mm_loadu_si128((const __m128i *)header);
-
+	while (bytes > BLOCK_BYTES) {
 		sum = multiply(_mm_xor_si128(sum, reversed_128(block)), first_power(key));
+		bytes -= BLOCK_BYTES;
+		header += BLOCK_BYTES;
+		block = load_part(header, bytes);
 	}
-	return _mm512_zextsi128_si512(_mm_xor_si128(
-		reversed_128(sum), _mm_maskz_loadu_epi8((__mmask16)((1u << bytes) - 1), header)));
+	return _mm512_zextsi128_si512(_mm_xor_si128(reversed_128(sum), block));
+}
+
+// Write a packet's head, if the op has one. It is hashed from registers: a load of what was just
+// stored in parts would wait for the cache.
+// Return: the header as header_block gives it.
+INLINE __m512i put_header(
+	const struct gcm_wide_key *key, const struct srtp_seal_op *op, unsigned int i)
+{
+	const uint8_t *header = srtp_seal_header(op, i);
+	__m128i block = load_part(header, op->hdr_bytes);
+
+	if (op->head)
+		block = _mm_insert_epi64(block, (long long)srtp_put_head(op, i), 0);
+	return header_block(key, header, block, op->hdr_bytes);
 }
 
 // The row's last n vectors, after a step that waits (its sum already in it) or none.
@@ -325,14 +347,15 @@ INLINE void put_tag(const struct row *row, __m512i sums, uint8_t *out)
 
 // iv: the 12 bytes as a number, in the high words; 0 below.
 INLINE void seal_packet(const struct gcm_wide_key *key, const __m512i *rounds, int n_rounds,
-	__m128i iv, uint8_t *pkt, unsigned int hdr_bytes, const struct srtp_text *text)
+	__m128i iv, const struct srtp_seal_op *op, unsigned int i)
 {
 	const __m512i first = _mm512_set_epi32(0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1);
+	const struct srtp_text *text = &op->texts[i];
 	const uint64_t bytes = (uint64_t)BLOCK_BYTES + text->payload_bytes;
-	const __m128i lengths = _mm_set_epi64x(hdr_bytes * 8, text->payload_bytes * 8);
-	uint8_t *payload = pkt + hdr_bytes;
+	const __m128i lengths = _mm_set_epi64x(op->hdr_bytes * 8, text->payload_bytes * 8);
+	uint8_t *payload = op->pkts[i] + op->hdr_bytes;
 	struct row row = { .counters = _mm512_add_epi32(_mm512_broadcast_i32x4(iv), first),
-		.header = header_block(key, pkt, hdr_bytes),
+		.header = put_header(key, op, i),
 		.src = text->payload - BLOCK_BYTES,
 		.dst = payload - BLOCK_BYTES };
 	__m512i sums;
@@ -347,19 +370,19 @@ INLINE void seal_packet(const struct gcm_wide_key *key, const __m512i *rounds, i
 INLINE void seal_run(const struct gcm_wide_key *key, int n_rounds, const uint8_t *salt,
 	const struct srtp_seal_op *op)
 {
-	const uint32_t ssrc = srtp_get_be32(op->pkts[0] + 8);
+	const uint32_t ssrc = srtp_get_be32(srtp_seal_header(op, 0) + 8);
 	const uint64_t head = (uint64_t)srtp_get_be32(salt) << 32 | srtp_get_be32(salt + 4);
 	const uint32_t tail = srtp_get_be32(salt + 8);
 	__m512i rounds[ROUNDS_MAX + 1];
 
 	load_rounds(key, n_rounds, rounds);
 	for (unsigned int i = 0; i < op->n; i++) {
-		uint64_t index = op->texts[i].seq + (uint64_t)op->index_shift;
+		uint64_t index = srtp_seal_index(op, i);
 		uint64_t high = head ^ ((uint64_t)ssrc << 16 | (index >> 32 & 0xffff));
 		uint64_t low = (uint64_t)(tail ^ (uint32_t)index) << 32;
 
 		seal_packet(key, rounds, n_rounds, _mm_set_epi64x((long long)high, (long long)low),
-			op->pkts[i], op->hdr_bytes, &op->texts[i]);
+			op, i);
 	}
 }
 

@@ -42,8 +42,7 @@ void gcm_wide_forget(void);
 // n_rounds: as the key was made for.
 // salt:     12 bytes of the session's.
 // op:       headers of 12 bytes or more with the SSRC of the first. Behind each header ciphertext
-// and
-//           16 bytes of tag are written, and nothing else.
+//           and 16 bytes of tag are written, and without a head nothing else.
 // Source:   RFC 7714 8.1, 8.2; NIST SP 800-38D 7.1.
 void gcm_wide_seal(const struct gcm_wide_key *, unsigned int n_rounds, const uint8_t *salt,
 	const struct srtp_seal_op *op);

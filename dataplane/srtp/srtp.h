@@ -18,27 +18,45 @@ enum srtp_engine_kind {
 
 enum {
 	SRTP_OP_PACKETS_MAX = 64,
+	SRTP_HEAD_LINE_BYTES = 64,
+	SRTP_HEAD_LINES = 2,
 };
 
 struct srtp_engine;
 struct srtp_session;
 
-// A payload that is sealed, the same for all viewers.
+// A payload that is sealed, the same for all viewers. Of its header what is so too, for a head.
 struct srtp_text {
 	const uint8_t *payload; // plaintext, read only
 	uint64_t seq;		// of the stream, or an index itself: with the op's index_shift
+	uint32_t ts;		// but for the head's base
 	uint16_t payload_bytes;
+	bool marker;
+};
+
+// What stands before the payloads of a viewer, for the engine to write: beside the cipher, which
+// keeps other units of the CPU busy, that costs less than by itself.
+struct srtp_head {
+	// Headers of the frame and of RTP: all but sequence number and timestamp, the marker 0.
+	uint8_t bytes[SRTP_HEAD_LINES * SRTP_HEAD_LINE_BYTES];
+	uint32_t ts_base;
+	uint8_t rtp_at;	 // where the RTP header begins
+	uint8_t n_lines; // that are copied, whole: 1 to SRTP_HEAD_LINES
 };
 
 // Packets of one session and one SSRC to seal, out of place.
 struct srtp_seal_op {
 	struct srtp_session *session;
 	const struct srtp_text *texts; // n in a row, borrowed until they are sealed
-	// In: their RTP headers, of hdr_bytes each; out: ciphertext and tag behind. As borrowed.
+	// Of each its RTP header, hdr_bytes long; out: ciphertext and tag behind. As borrowed.
 	uint8_t *const *pkts;
-	int64_t index_shift; // ROC << 16 | SEQ is texts[].seq + index_shift; SEQ is the header's
-	uint16_t hdr_bytes;  // with CSRC list and extension
-	uint16_t n;	     // 1 to SRTP_OP_PACKETS_MAX
+	// Written before each: there must be room for its lines, wherever they end. NULL: the RTP
+	// headers stand there.
+	const struct srtp_head *head;
+	// ROC << 16 | SEQ is texts[].seq + index_shift. A header that stands there has that SEQ.
+	int64_t index_shift;
+	uint16_t hdr_bytes; // with CSRC list and extension
+	uint16_t n;	    // 1 to SRTP_OP_PACKETS_MAX
 };
 
 // Return: whether this CPU and this build can run the engine at all.
@@ -79,10 +97,11 @@ static inline void srtp_fetch(const struct srtp_session *s)
 	__builtin_prefetch(s, 0, 3);
 }
 
-// Seal a burst. Ops of different sessions and profiles may be mixed; the order within one session
-// is kept. A packet grows by its profile's tag_bytes; the room must be there.
-// The same (key, index) must never come with another plaintext; the same with the same is a resend.
-// status: per packet, in the order of the ops, 0 or -errno: -EMSGSIZE a header below 12 bytes or a
+// Seal a burst. What a refused packet's head would cover is undefined. Ops of different sessions
+// and profiles may be mixed; the order within one session is kept. A packet grows by its profile's
+// tag_bytes; the room must be there. The same (key, index) must never come with another plaintext;
+// the same with the same is a resend. status: per packet, in the order of the ops, 0 or -errno:
+// -EMSGSIZE a header below 12 bytes or a
 //         packet above a datagram, -EIO the engine failed. The libsrtp2 engine also: -ESTALE an
 //         index 32704 or more behind the highest, -ENOBUFS more than 8 SSRCs sent, -EINVAL
 //         hdr_bytes is not what the header says.

@@ -1,6 +1,9 @@
-// What an engine offers to the dispatch in srtp.c, and what its sessions begin with.
-// Writer: one file an engine. Reader: srtp.c.
+// What an engine offers to the dispatch in srtp.c, what its sessions begin with, and how all
+// engines read an op. Writer: one file an engine. Reader: srtp.c; gcm_wide.c reads ops.
 #pragma once
+
+#include <endian.h>
+#include <string.h>
 
 #include "dataplane/srtp/priv/replay.h"
 #include "dataplane/srtp/srtp.h"
@@ -42,6 +45,32 @@ struct srtp_session {
 static inline uint64_t srtp_seal_index(const struct srtp_seal_op *op, unsigned int i)
 {
 	return op->texts[i].seq + (uint64_t)op->index_shift;
+}
+
+// The RTP header of one of an op's packets, with a head all but what differs from packet to packet.
+static inline const uint8_t *srtp_seal_header(const struct srtp_seal_op *op, unsigned int i)
+{
+	return op->head ? op->head->bytes + op->head->rtp_at : op->pkts[i];
+}
+
+// Write the head of one of an op's packets; the op has one.
+// Return: the RTP header's first eight bytes, as they stand there.
+static inline uint64_t srtp_put_head(const struct srtp_seal_op *op, unsigned int i)
+{
+	const struct srtp_head *h = op->head;
+	const struct srtp_text *text = &op->texts[i];
+	const uint8_t *header = h->bytes + h->rtp_at;
+	uint8_t *at = op->pkts[i] - h->rtp_at;
+	uint64_t first = htobe64((uint64_t)(header[0] << 8 | header[1] | text->marker << 7) << 48 |
+				 (srtp_seal_index(op, i) & 0xffff) << 32 |
+				 (uint32_t)(text->ts + h->ts_base));
+
+	memcpy(at, h->bytes, SRTP_HEAD_LINE_BYTES);
+	if (h->n_lines > 1)
+		memcpy(at + SRTP_HEAD_LINE_BYTES, h->bytes + SRTP_HEAD_LINE_BYTES,
+			SRTP_HEAD_LINE_BYTES);
+	memcpy(op->pkts[i], &first, sizeof(first));
+	return first;
 }
 
 extern const struct srtp_engine_ops srtp_engine_fast;
