@@ -97,12 +97,12 @@ static inline void srtp_fetch(const struct srtp_session *s)
 	__builtin_prefetch(s, 0, 3);
 }
 
-// Seal a burst. What a refused packet's head would cover is undefined. Ops of different sessions
-// and profiles may be mixed; the order within one session is kept. A packet grows by its profile's
-// tag_bytes; the room must be there. The same (key, index) must never come with another plaintext;
-// the same with the same is a resend. status: per packet, in the order of the ops, 0 or -errno:
-// -EMSGSIZE a header below 12 bytes or a
-//         packet above a datagram, -EIO the engine failed. The libsrtp2 engine also: -ESTALE an
+// Seal a burst. Ops of different sessions and profiles may be mixed; the order within one session
+// is kept. A packet grows by its profile's tag_bytes; the room must be there.
+// The same (key, index) must never come with another plaintext; the same with the same is a resend.
+// status: per packet, in the order of the ops, 0 or -errno: -EMSGSIZE a header below 12 bytes or a
+//         packet above a datagram, -EIO the engine failed. Of one that was refused what its head
+//         would cover is undefined. The libsrtp2 engine also: -ESTALE an
 //         index 32704 or more behind the highest, -ENOBUFS more than 8 SSRCs sent, -EINVAL
 //         hdr_bytes is not what the header says.
 // Return: how many packets were sealed; on return none is in flight.

@@ -162,6 +162,7 @@ static void refused_copies_never_were(void **state)
 	s.resends = true;
 	assert_int_equal(sealing_take(worker(), &s, 2), 2);
 	sealing_add(&s, l, texts, 1000, 2);
+	assert_int_equal(s.n_ops, 1);
 	for (int i = 0; i < 2; i++)
 		count(&s, l, TOO_LONG);
 	video_state()->copies = 1;
